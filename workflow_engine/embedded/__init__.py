@@ -1,0 +1,1 @@
+"""Everything on one machine: real servers that came with ``pip install``, and the processes around them."""
