@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write ``text`` so that only this user reads it, and readers see the old or the new text, never a part."""
+    """Write ``text`` for this user's eyes only; readers see the old or the new text, never a part."""
     with usable(path.parent):
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -58,7 +58,8 @@ def unprivileged_identity(reachable: Sequence[Path]) -> Identity:
         reasons.append(f"{identity.kind.value}: {reason}")
     who = "as root" if uid == 0 else f"as user id {uid}, which has no name in the user database,"
     raise ConfigurationError(
-        f"PostgreSQL does not run {who} and no other way works here; run as an ordinary user ({'; '.join(reasons)})"
+        f"PostgreSQL does not run {who} and no other way works here; "
+        f"run as an ordinary user ({'; '.join(reasons)})"
     )
 
 

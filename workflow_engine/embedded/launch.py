@@ -1,7 +1,7 @@
 """Become another program that dies with its parent: the first thing every embedded process runs.
 
-Run by path (``python -I -S launch.py OPTIONS PROGRAM ARG…``): standard library only, so that it costs 20 ms and
-works whatever the current folder holds. A fresh process does here what a fork of a threaded one must not.
+Run by path (``python -I -S launch.py OPTIONS PROGRAM ARG…``): standard library only, so that it costs 20 ms
+and works whatever the current folder holds. A fresh process does here what a fork of a threaded one must not.
 """
 
 import ctypes

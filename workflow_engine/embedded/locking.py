@@ -1,4 +1,4 @@
-"""A lock on a folder that child processes inherit: whoever holds it alone knows that nothing is left running."""
+"""A lock on a folder that child processes inherit: whoever takes it knows that nothing is left running."""
 
 import errno
 import fcntl

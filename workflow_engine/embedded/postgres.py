@@ -114,7 +114,7 @@ class EmbeddedPostgres(EmbeddedServer):
             cwd=self._data,
             identity=self._identity,
             inherits=(self._lock.descriptor,),
-            death_signal=signal.SIGQUIT,  # PostgreSQL then ends its backends too; SIGKILL would leave that to them
+            death_signal=signal.SIGQUIT,  # ends the backends too; after SIGKILL they would linger
         )
 
     def _url_at(self, port: int) -> str:

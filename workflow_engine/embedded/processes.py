@@ -34,13 +34,15 @@ class ChildProcess:
     """A running program in a session of its own, so that Ctrl-C in the terminal reaches only us.
 
     It gets ``death_signal`` when this process ends in whatever way: from the kernel on Linux, else from a
-    watcher at the other end of a pipe. The kernel goes by the *thread* that started it, so only the main thread may
-    rely on that.
+    watcher at the other end of a pipe. The kernel goes by the *thread* that started it, so only the main
+    thread may rely on that.
     """
 
     def __init__(self, program: Program, *, watch: bool | None = None) -> None:
         by_pipe = _needs_watcher() if watch is None else watch
         log = open_log(program.log)
+        reader: int | None
+        self._pipe: int | None
         reader, self._pipe = os.pipe() if by_pipe else (None, None)
         try:
             self._process = _popen(program, log, reader)
@@ -72,7 +74,7 @@ class ChildProcess:
             self._process.send_signal(number)
 
     def stop(self, steps: Sequence[tuple[signal.Signals, float]]) -> None:
-        """Send each signal in turn until it ends within that step's seconds; in the end kill all its group."""
+        """Send each signal in turn until it ends within that step's seconds; at last kill all its group."""
         for number, grace in steps:
             self.send(number)
             if self.wait(grace) is not None:

@@ -1,4 +1,4 @@
-"""What the embedded PostgreSQL and Valkey have in common: a folder, a lock, a port, a process that must answer."""
+"""What the embedded PostgreSQL and Valkey share: a folder, a lock, a port, a process that must answer."""
 
 import logging
 import secrets
@@ -25,8 +25,8 @@ _STARTS = 4
 class EmbeddedServer(ABC):
     """A server as a child process, with all it owns below one folder.
 
-    ``start`` repairs what a killed process left behind; ``stop`` is clean and may be repeated. A started object keeps its
-    URL when it is started again. Usable in a ``with`` statement.
+    ``start`` repairs what a killed process left behind; ``stop`` is clean and may be repeated. An object that was
+    started keeps its URL when it is started again. Usable in a ``with`` statement.
     """
 
     product: ClassVar[str]
