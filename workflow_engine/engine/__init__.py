@@ -1,0 +1,1 @@
+"""What decides: commands in, state changes and events out. Knows no Celery."""

@@ -1,0 +1,58 @@
+"""What the engine needs from whatever runs steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from workflow_engine.errors import BrokerUnavailable
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import StepAttempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """A step to hand over: of constant size, whatever the size of the run."""
+
+    plan_id: int
+    run_id: RunId
+    position: int
+    attempt: int
+    workflow: str
+    step: str
+    queue: str | None
+    priority: int
+    timeout: float | None
+    """Seconds the handler may run."""
+    join: str | None
+    """The name of the chord body this step is a part of, if it feeds a join."""
+    join_position: int | None
+
+    @property
+    def as_attempt(self) -> StepAttempt:
+        """The attempt it is about."""
+        return StepAttempt(
+            plan_id=self.plan_id, run_id=self.run_id, position=self.position, attempt=self.attempt
+        )
+
+
+class NotDispatched(BrokerUnavailable):
+    """Some steps could not be handed over."""
+
+    def __init__(self, undelivered: Sequence[Dispatch], reason: str) -> None:
+        super().__init__(f"{len(undelivered)} step(s) could not be handed to the broker: {reason}")
+        self.undelivered = undelivered
+        self.reason = reason
+
+
+class Dispatcher(Protocol):
+    """Hands ready steps to whatever runs them."""
+
+    def dispatch(self, steps: Sequence[Dispatch]) -> None:
+        """Send each step once.
+
+        Raises:
+            NotDispatched: some were not sent; it names them.
+        """
+
+    def is_idle(self, queue: str | None) -> bool:
+        """Return whether nothing waits in a queue; False where that cannot be known."""

@@ -1,0 +1,117 @@
+"""Submit, cancel, expire and finish runs."""
+
+from dataclasses import dataclass
+
+from workflow_engine.engine import publisher
+from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.outcome import NOTHING, Outcome
+from workflow_engine.engine.plan_cache import dispatches
+from workflow_engine.errors import IdempotencyConflict
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import CancelRun, ExpireRuns, StepError, SubmitRun
+from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
+from workflow_engine.model.step import StepState
+from workflow_engine.plan.plan import Plan
+from workflow_engine.store.runs import RootSteps
+from workflow_engine.store.steps import HeldStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The run a submit led to: a new one, or the one that already had its idempotency key."""
+
+    run_id: RunId
+    created: bool
+
+
+def submit_run(command: SubmitRun, scope: Scope, *, dispatch: bool = True) -> Outcome:
+    """Store a run; dispatch its roots unless it is scheduled for later or somebody else's transaction decides."""
+    plan = scope.plan(command.plan_id)
+    dispatch = dispatch and command.options.scheduled_at is None
+    roots = RootSteps(
+        names=plan.names(plan.roots),
+        dispatched=[
+            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data
+            for root in plan.roots
+        ],
+        sinks=len(plan.sinks),
+    )
+    submitted = publisher.run_submitted(plan, command.options.initiator).data
+    if not scope.tx.runs.submit(command, roots, submitted=submitted, dispatch=dispatch):
+        return Outcome(value=_first_with_this_key(command, plan, scope))
+    return Outcome(
+        value=Submitted(run_id=command.run_id, created=True),
+        dispatches=dispatches(plan, command.plan_id, command.run_id, [(root, 1) for root in plan.roots])
+        if dispatch
+        else (),
+    )
+
+
+def _first_with_this_key(command: SubmitRun, plan: Plan, scope: Scope) -> Submitted:
+    key = command.options.idempotency_key or ""
+    owner = scope.tx.runs.find_by_key(plan.namespace, plan.workflow, key)
+    if owner is None:
+        raise LookupError(f"plan {command.plan_id} is not registered in this database")
+    if owner.input_digest != command.input_digest:
+        raise IdempotencyConflict(key, owner.run_id)
+    return Submitted(run_id=owner.run_id, created=False)
+
+
+def cancel_run(command: CancelRun, scope: Scope) -> Outcome:
+    """Cancel every step that does not run; the run is cancelled once none does. The value says if it was cancelled."""
+    held = scope.tx.steps.lock_unfinished(command.run_id)
+    run = scope.tx.runs.lock(command.run_id)
+    if run is None or run.state in FINAL_RUN_STATES:
+        return Outcome(value=False)
+    if not scope.tx.runs.move(command.run_id, RunTrigger.CANCEL):
+        return Outcome(value=True)  # asked before
+    running = sum(step.state is StepState.RUNNING for step in held)
+    scope.publish(command.run_id, publisher.run_cancelling(command.reason, command.actor, running))
+    plan = scope.plan(run.plan_id)
+    end_unstarted(command.run_id, held, plan, "the run was cancelled", scope)
+    settle_run(command.run_id, scope)
+    return Outcome(value=True)
+
+
+def expire_runs(command: ExpireRuns, scope: Scope) -> Outcome:
+    """Expire runs whose time ran out before anything started."""
+    for run_id in scope.tx.runs.find_expired(command.limit):
+        held = scope.tx.steps.lock_unfinished(run_id)
+        run = scope.tx.runs.lock(run_id)
+        if run is not None and scope.tx.runs.move(run_id, RunTrigger.EXPIRE):
+            plan = scope.plan(run.plan_id)
+            end_unstarted(run_id, held, plan, "the run expired", scope)
+            scope.publish(run_id, publisher.run_expired(plan))
+    return NOTHING
+
+
+def end_unstarted(
+    run_id: RunId, held: list[HeldStep], plan: Plan, because: str, scope: Scope
+) -> None:
+    """Cancel the held steps that do not run, and make the others ask, at their end, whether the run is over."""
+    positions = [step.position for step in held if step.state is not StepState.RUNNING]
+    ended = scope.tx.steps.end_unstarted(run_id, positions, StepState.CANCELLED)
+    scope.publish(run_id, *(publisher.step_cancelled(plan[position].name, because) for position in ended))
+    scope.tx.steps.mark_settle(run_id)
+
+
+def settle_run(run_id: RunId, scope: Scope) -> None:
+    """Finish a failing or cancelled run if none of its steps can move any more.
+
+    The caller has ended a step in this transaction. Two callers cannot both miss the end: the second one gets the
+    run's lock after the first has committed, and sees its step ended.
+    """
+    run = scope.tx.runs.lock(run_id)
+    if run is None or run.state in FINAL_RUN_STATES or scope.tx.runs.has_unfinished_steps(run_id):
+        return
+    plan = scope.plan(run.plan_id)
+    if run.state is RunState.CANCELLING:
+        scope.tx.runs.move(run_id, RunTrigger.STOP)
+        scope.publish(run_id, publisher.run_cancelled(plan))
+    elif run.error is not None:
+        scope.tx.runs.move(run_id, RunTrigger.FAIL)
+        error = StepError(error_class=run.error["error_class"], message=run.error["message"])
+        scope.publish(run_id, publisher.run_failed(plan, run.error["step"], error))
+    else:
+        scope.tx.runs.move(run_id, RunTrigger.SUCCEED)
+        scope.publish(run_id, publisher.run_succeeded(plan.workflow, plan.version))

@@ -1,0 +1,195 @@
+"""Claim, complete, fail, lose, stop and release steps; let go of what waited for them."""
+
+from collections import defaultdict
+
+from workflow_engine.definitions.policies import FailurePolicy
+from workflow_engine.engine import publisher
+from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.handlers.run import end_unstarted, settle_run
+from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.outcome import NOTHING, Outcome
+from workflow_engine.engine.plan_cache import dispatches
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import (
+    ClaimStep,
+    CompleteStep,
+    DispatchReady,
+    FailStep,
+    LoseStep,
+    ReleaseSteps,
+    StepAttempt,
+    StepError,
+    StopStep,
+)
+from workflow_engine.model.run import RunState
+from workflow_engine.model.step import StepState
+from workflow_engine.plan.plan import Plan
+from workflow_engine.store.steps import ClaimEvents, CompletionEvents, DueStep
+
+
+def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
+    """Give the attempt to a worker; None if it was not waiting to be claimed."""
+    plan = scope.plan(command.plan_id)
+    step = plan[command.position]
+    events = ClaimEvents(
+        step=step.name,
+        step_started=publisher.step_started(step.name, command.attempt, command.worker_name).data,
+        run_started=publisher.run_started(plan.workflow, plan.version).data,
+    )
+    claimed = scope.tx.steps.claim(command, step.parents, events)
+    return None if claimed is None else Outcome(value=claimed)
+
+
+def repair_step(command: ClaimStep, scope: Scope) -> Outcome:
+    """Answer a message whose attempt nobody waits for: send again what its completion set free and nobody claimed.
+
+    The worker that completed it may have died between its commit and its publish; then this is the redelivery.
+    """
+    plan = scope.plan(command.plan_id)
+    unclaimed = scope.tx.steps.find_repair(command, plan[command.position].children)
+    return Outcome(
+        dispatches=dispatches(plan, command.plan_id, command.run_id, list(unclaimed.items()))
+    )
+
+
+def complete_step(command: CompleteStep, scope: Scope) -> Outcome | None:
+    """Record a success of a run that goes well, in one statement; None if that is not what it is."""
+    return _complete(command, scope, settle=False)
+
+
+def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
+    """Record a success of a failing or cancelled run, and finish the run if this was the last step."""
+    outcome = _complete(command, scope, settle=True)
+    if outcome is None:
+        return NOTHING
+    settle_run(command.run_id, scope)
+    return outcome
+
+
+def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome | None:
+    plan = scope.plan(command.plan_id)
+    step = plan[command.position]
+    events = CompletionEvents(
+        step=step.name,
+        completed=publisher.step_completed(step.name, command.attempt, command.seconds).data,
+        child_names=plan.names(step.children),
+        child_dispatched=_child_payloads(plan, step.children),
+        run_succeeded=publisher.run_succeeded(plan.workflow, plan.version).data,
+    )
+    completion = scope.tx.steps.complete(command, step.children, events, settle=settle)
+    if completion is None:
+        return None
+    free = [(position, 1) for position in completion.dispatched]
+    return Outcome(
+        value=completion, dispatches=dispatches(plan, command.plan_id, command.run_id, free)
+    )
+
+
+def _child_payloads(plan: Plan, children: tuple[int, ...]) -> list[str]:
+    return [
+        publisher.step_dispatched(plan[child].name, 1, plan[child].queue, "step_completed").data
+        for child in children
+    ]
+
+
+def fail_step(command: FailStep, scope: Scope) -> Outcome:
+    """Record a failed attempt: the next one is due later, or the step has failed for good."""
+    step = scope.plan(command.plan_id)[command.position]
+    if command.retry_in is not None and scope.tx.steps.retry(command, command.retry_in, command.error):
+        delay = command.retry_in.total_seconds()
+        scope.publish(
+            command.run_id, publisher.step_retrying(step.name, command.attempt, command.error, delay)
+        )
+        return NOTHING
+    return _fail_for_good(command, command.error, scope)
+
+
+def lose_step(command: LoseStep, scope: Scope) -> Outcome:
+    """Make a step whose process is gone ready again, or fail it if it has taken too many with it."""
+    step = scope.plan(command.plan_id)[command.position]
+    error = StepError(error_class="WorkerLost", message=command.reason)
+    if scope.tx.steps.lose(command, error, scope.loss_limit):
+        scope.publish(command.run_id, publisher.step_lost(step.name, command.attempt, command.reason))
+        return NOTHING
+    return _fail_for_good(command, error, scope)
+
+
+def stop_step(command: StopStep, scope: Scope) -> Outcome:
+    """A handler stopped because its run is being cancelled."""
+    if not scope.tx.steps.end(command, StepState.CANCELLED):
+        return NOTHING
+    name = scope.plan(command.plan_id)[command.position].name
+    scope.publish(command.run_id, publisher.step_cancelled(name, "the run was cancelled"))
+    settle_run(command.run_id, scope)
+    return NOTHING
+
+
+def _fail_for_good(command: StepAttempt, error: StepError, scope: Scope) -> Outcome:
+    """End a step as failed and decide what becomes of the rest of its run."""
+    held = scope.tx.steps.lock_unfinished(command.run_id)
+    if not scope.tx.steps.end(command, StepState.FAILED, error):
+        return NOTHING  # late: somebody else has ended or given away this attempt
+    plan = scope.plan(command.plan_id)
+    step = plan[command.position]
+    scope.publish(command.run_id, publisher.step_failed(step.name, command.attempt, error))
+    run = scope.tx.runs.lock(command.run_id)
+    if run is not None and run.state is not RunState.CANCELLING:
+        scope.tx.runs.fail_later(command.run_id, step.name, error)
+    others = [each for each in held if each.position != command.position]
+    because = f"step {step.name!r} failed"
+    if plan.on_failure == FailurePolicy.FAIL_FAST:
+        end_unstarted(command.run_id, others, plan, because, scope)
+    else:
+        _skip_descendants(command, plan, step.name, scope)
+        scope.tx.steps.mark_settle(command.run_id)
+    settle_run(command.run_id, scope)
+    return NOTHING
+
+
+def _skip_descendants(command: StepAttempt, plan: Plan, because: str, scope: Scope) -> None:
+    descendants = plan.descendants([command.position])
+    skipped = scope.tx.steps.end_unstarted(command.run_id, descendants, StepState.SKIPPED)
+    scope.publish(
+        command.run_id, *(publisher.step_skipped(plan[position].name, because) for position in skipped)
+    )
+
+
+def release_steps(command: ReleaseSteps, scope: Scope) -> Outcome:
+    """Make steps ready again that could not be handed over."""
+    plan_ids = {(attempt.run_id, attempt.position): attempt.plan_id for attempt in command.attempts}
+    released = scope.tx.steps.release(command.attempts, command.retry_in)
+    scope.tx.event_log.append(
+        [
+            (
+                run_id,
+                publisher.step_released(
+                    scope.plan(plan_ids[run_id, position])[position].name, command.reason
+                ),
+            )
+            for run_id, position in released
+        ]
+    )
+    return NOTHING
+
+
+def dispatch_ready(command: DispatchReady, scope: Scope) -> Outcome:
+    """Dispatch steps that are due; the value is their number."""
+    due = scope.tx.steps.dispatch_ready(command.limit)
+    scope.tx.event_log.append(
+        [
+            (step.run_id, publisher.step_dispatched(step.name, step.attempt, step.queue, "readiness"))
+            for step in due
+        ]
+    )
+    return Outcome(value=len(due), dispatches=redispatches(due, scope))
+
+
+def redispatches(due: list[DueStep], scope: Scope) -> tuple[Dispatch, ...]
+    """Return what to send for steps of several runs."""
+    by_run: dict[tuple[int, RunId], list[tuple[int, int]]] = defaultdict(list)
+    for step in due:
+        by_run[step.plan_id, step.run_id].append((step.position, step.attempt))
+    made = []
+    for (plan_id, run_id), attempts in by_run.items():
+        made.extend(dispatches(scope.plan(plan_id), plan_id, run_id, attempts))
+    return tuple(made)

@@ -1,0 +1,88 @@
+"""The command processor: one command, one transaction; effects after the commit."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
+from workflow_engine.engine.handlers import run as run_handlers
+from workflow_engine.engine.handlers import step as step_handlers
+from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.outcome import Outcome
+from workflow_engine.engine.plan_cache import PlanCache
+from workflow_engine.model import commands
+from workflow_engine.model.commands import Command, ReleaseSteps
+from workflow_engine.store.transaction import Store, Transaction
+
+RETRY_PUBLISHING: Final = timedelta(seconds=1)
+"""How soon a step that the broker did not take is due again."""
+
+
+class Processor:
+    """Executes commands."""
+
+    def __init__(self, store: Store, dispatcher: Dispatcher, *, loss_limit: int = 3) -> None:
+        """Change state in ``store``, send steps through ``dispatcher``."""
+        self._store = store
+        self._dispatcher = dispatcher
+        self._loss_limit = loss_limit
+        self.plans = PlanCache()
+
+    def execute(self, command: Command) -> Any:
+        """Handle a command in one transaction, then send what it set free; return the command's answer.
+
+        Raises:
+            DatabaseUnavailable: nothing was changed.
+        """
+        outcome = self._handle(command)
+        self.send(outcome.dispatches)
+        return outcome.value
+
+    def execute_within(self, command: commands.SubmitRun, tx: Transaction) -> Any:
+        """Submit in somebody else's transaction: nothing is sent; the database tells the coordinator at commit."""
+        return run_handlers.submit_run(command, self._scope(tx), dispatch=False).value
+
+    def send(self, dispatches: Sequence[Dispatch]) -> None:
+        """Hand dispatched steps to the broker; those it does not take are ready again, a little later."""
+        if not dispatches:
+            return
+        try:
+            self._dispatcher.dispatch(dispatches)
+        except NotDispatched as error:
+            attempts = [dispatch.as_attempt for dispatch in error.undelivered]
+            self.execute(
+                ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=RETRY_PUBLISHING)
+            )
+
+    def _handle(self, command: Command) -> Outcome:
+        single = _SINGLE.get(type(command))
+        if single is not None:
+            with self._store.single() as tx:
+                outcome: Outcome | None = single(command, self._scope(tx))
+            if outcome is not None:
+                return outcome
+        handler = _HANDLERS[type(command)]
+        return self._store.transact(lambda tx: handler(command, self._scope(tx)))
+
+    def _scope(self, tx: Transaction) -> Scope:
+        return Scope(tx=tx, plans=self.plans, loss_limit=self._loss_limit)
+
+
+_SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {
+    commands.ClaimStep: step_handlers.claim_step,
+    commands.CompleteStep: step_handlers.complete_step,
+}
+"""Commands whose usual case is one statement; where that answers None, the handler below takes over."""
+
+_HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
+    commands.SubmitRun: run_handlers.submit_run,
+    commands.CancelRun: run_handlers.cancel_run,
+    commands.ExpireRuns: run_handlers.expire_runs,
+    commands.ClaimStep: step_handlers.repair_step,
+    commands.CompleteStep: step_handlers.complete_ending_step,
+    commands.FailStep: step_handlers.fail_step,
+    commands.LoseStep: step_handlers.lose_step,
+    commands.StopStep: step_handlers.stop_step,
+    commands.ReleaseSteps: step_handlers.release_steps,
+    commands.DispatchReady: step_handlers.dispatch_ready,
+}

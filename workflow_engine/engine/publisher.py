@@ -1,0 +1,143 @@
+"""One typed function for each event of the catalogue; what is not here cannot be published.
+
+Each returns the event with its payload checked and written as JSON; the caller's statement or transaction appends it
+to the event log together with the change it tells of. Payloads that many steps share are made once.
+"""
+
+from functools import lru_cache
+
+from workflow_engine.model import events
+from workflow_engine.model.commands import StepError
+from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
+from workflow_engine.plan.plan import Plan
+
+
+def run_submitted(plan: Plan, initiator: str | None) -> Event:
+    """A run was stored."""
+    return _event(
+        events.RunSubmitted(
+            workflow=plan.workflow, version=plan.version, steps=len(plan), initiator=initiator
+        )
+    )
+
+
+@lru_cache(maxsize=1_000)
+def run_started(workflow: str, version: str) -> Event:
+    """The first step of a run was claimed."""
+    return _event(events.RunStarted(workflow=workflow, version=version))
+
+
+@lru_cache(maxsize=1_000)
+def run_succeeded(workflow: str, version: str) -> Event:
+    """Every step of a run succeeded."""
+    return _event(events.RunSucceeded(workflow=workflow, version=version))
+
+
+def run_failed(plan: Plan, step: str, error: StepError) -> Event:
+    """A run failed because of a step."""
+    return _event(
+        events.RunFailed(
+            workflow=plan.workflow,
+            version=plan.version,
+            step=step,
+            error_class=error.error_class,
+            message=_bounded(error.message),
+        )
+    )
+
+
+def run_cancelling(reason: str | None, actor: str | None, running_steps: int) -> Event:
+    """Somebody asked to cancel a run."""
+    return _event(
+        events.RunCancelling(
+            reason=None if reason is None else _bounded(reason), actor=actor, running_steps=running_steps
+        )
+    )
+
+
+def run_cancelled(plan: Plan) -> Event:
+    """A cancelled run came to rest."""
+    return _event(events.RunCancelled(workflow=plan.workflow, version=plan.version))
+
+
+def run_expired(plan: Plan) -> Event:
+    """A run did not start in time."""
+    return _event(events.RunExpired(workflow=plan.workflow, version=plan.version))
+
+
+def step_dispatched(step: str, attempt: int, queue: str | None, triggered_by: str) -> Event:
+    """A step was handed to Celery."""
+    return Event(
+        name=events.StepDispatched.event,
+        step=step,
+        attempt=attempt,
+        data=_dispatched_payload(queue, triggered_by),
+    )
+
+
+def step_released(step: str, reason: str) -> Event:
+    """A step could not be taken."""
+    return _event(events.StepReleased(reason=_bounded(reason)), step)
+
+
+def step_started(step: str, attempt: int, worker: str) -> Event:
+    """A worker claimed an attempt."""
+    return Event(
+        name=events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker)
+    )
+
+
+def step_completed(step: str, attempt: int, seconds: float) -> Event:
+    """A step succeeded."""
+    return _event(events.StepCompleted(seconds=round(seconds, 6)), step, attempt)
+
+
+def step_retrying(step: str, attempt: int, error: StepError, delay_seconds: float) -> Event:
+    """An attempt failed and another is due."""
+    return _event(
+        events.StepRetrying(
+            error_class=error.error_class, message=_bounded(error.message), delay_seconds=delay_seconds
+        ),
+        step,
+        attempt,
+    )
+
+
+def step_lost(step: str, attempt: int, reason: str) -> Event:
+    """The process that ran an attempt went away."""
+    return _event(events.StepLost(reason=_bounded(reason)), step, attempt)
+
+
+def step_failed(step: str, attempt: int, error: StepError) -> Event:
+    """A step's last attempt failed."""
+    return _event(
+        events.StepFailed(error_class=error.error_class, message=_bounded(error.message)), step, attempt
+    )
+
+
+def step_skipped(step: str, because: str) -> Event:
+    """A step will never run."""
+    return _event(events.StepSkipped(because=because), step)
+
+
+def step_cancelled(step: str, because: str) -> Event:
+    """A step was cancelled."""
+    return _event(events.StepCancelled(because=because), step)
+
+
+@lru_cache(maxsize=10_000)
+def _dispatched_payload(queue: str | None, triggered_by: str) -> str:
+    return events.StepDispatched(queue=queue, triggered_by=triggered_by).model_dump_json()
+
+
+@lru_cache(maxsize=100)
+def _started_payload(worker: str) -> str:
+    return events.StepStarted(worker=worker).model_dump_json()
+
+
+def _event(payload: Payload, step: str | None = None, attempt: int | None = None) -> Event:
+    return Event(name=payload.event, step=step, attempt=attempt, data=payload.model_dump_json())
+
+
+def _bounded(message: str) -> str:
+    return message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"

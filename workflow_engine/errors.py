@@ -1,0 +1,145 @@
+"""The exception tree: one class for each thing a caller can act on.
+
+::
+
+    WorkflowEngineError
+    ├── DefinitionError            a workflow, step or policy that cannot work
+    │   ├── CyclicWorkflow
+    │   └── DefinitionChanged      another definition under a registered version
+    ├── ConfigurationError         a setting that is missing or wrong
+    ├── InvalidInput               input, result or option refused at the door
+    │   └── ResultNotStorable      a step's result is not JSON, breaks its model or is too large
+    ├── WorkflowNotFound / RunNotFound
+    ├── IdempotencyConflict        the same key with another input
+    ├── IllegalTransition          a state change the state machine does not have
+    ├── DatabaseUnavailable / DatabaseNotMigrated / BrokerUnavailable
+    ├── RunTimeout                 ``run.wait(timeout=…)`` ran out
+    ├── NonRetryable / RetryAfter  raised by step handlers
+    ├── StepCancelled              raised inside a handler by ``ctx.heartbeat()``
+    └── HandlerExited / WorkerLost why an attempt failed, where the handler did not say
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+
+class WorkflowEngineError(Exception):
+    """Base of every exception of this library."""
+
+
+class DefinitionError(WorkflowEngineError):
+    """A workflow, step or policy that cannot work as written."""
+
+
+class CyclicWorkflow(DefinitionError):
+    """Some steps of a workflow wait for each other."""
+
+    def __init__(self, workflow: str, cycle: Sequence[str]) -> None:
+        super().__init__(f"workflow {workflow!r} waits for itself: {' -> '.join(cycle)}")
+        self.workflow = workflow
+        self.cycle = tuple(cycle)
+
+
+class DefinitionChanged(DefinitionError):
+    """A version is registered already, with other steps or options."""
+
+    def __init__(self, workflow: str, version: str, difference: str) -> None:
+        super().__init__(
+            f"workflow {workflow!r} version {version!r} is already registered with another definition; "
+            f"give the changed one a new version\n{difference}"
+        )
+        self.workflow = workflow
+        self.version = version
+        self.difference = difference
+
+
+class ConfigurationError(WorkflowEngineError):
+    """A setting is missing or out of range; the message names it."""
+
+
+class InvalidInput(WorkflowEngineError):
+    """Something was refused at the door; nothing was stored. ``field`` names what to change."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class ResultNotStorable(InvalidInput):
+    """A step's result is not JSON, breaks its model or is too large."""
+
+
+class WorkflowNotFound(WorkflowEngineError):
+    """No workflow of that name (and version) is known here."""
+
+
+class RunNotFound(WorkflowEngineError):
+    """No run has that id."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"no run has the id {run_id!r}")
+        self.run_id = run_id
+
+
+class IdempotencyConflict(WorkflowEngineError):
+    """The idempotency key belongs to a run with another input."""
+
+    def __init__(self, key: str, run_id: str) -> None:
+        super().__init__(f"idempotency key {key!r} already belongs to run {run_id}, which has another input")
+        self.key = key
+        self.run_id = run_id
+
+
+class IllegalTransition(WorkflowEngineError):
+    """A state machine has no such move."""
+
+    def __init__(self, state: str, trigger: str) -> None:
+        super().__init__(f"nothing leads from {state!r} by {trigger!r}")
+        self.state = state
+        self.trigger = trigger
+
+
+class DatabaseUnavailable(WorkflowEngineError):
+    """PostgreSQL does not answer or refuses the connection."""
+
+
+class DatabaseNotMigrated(WorkflowEngineError):
+    """The database's schema is missing or older than this release; run ``wfe db upgrade``."""
+
+
+class BrokerUnavailable(WorkflowEngineError):
+    """The broker does not take messages; the work stays ``ready`` and is dispatched later."""
+
+
+class RunTimeout(WorkflowEngineError, TimeoutError):
+    """A run had not finished when the wait ended; the run goes on."""
+
+    def __init__(self, run_id: str, state: str, timeout: float) -> None:
+        super().__init__(f"run {run_id} is still {state!r} after {timeout:g} s")
+        self.run_id = run_id
+        self.state = state
+
+
+class NonRetryable(WorkflowEngineError):
+    """Raised by a handler: fail the step at once, whatever its retry policy."""
+
+
+class RetryAfter(WorkflowEngineError):
+    """Raised by a handler: try again after ``delay`` (seconds or a timedelta), within ``max_attempts``."""
+
+    def __init__(self, delay: float | timedelta, reason: str = "") -> None:
+        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        super().__init__(reason or f"try again after {self.delay.total_seconds():g} s")
+
+
+class HandlerExited(WorkflowEngineError):
+    """A handler called ``sys.exit``: its attempt failed, the worker goes on."""
+
+
+class WorkerLost(WorkflowEngineError):
+    """The process that ran an attempt was killed or went away."""
+
+
+class StepCancelled(WorkflowEngineError):
+    """Raised inside a handler by ``ctx.heartbeat()``: its run was cancelled, or the attempt is another worker's now."""

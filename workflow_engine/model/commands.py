@@ -1,0 +1,140 @@
+"""What may be asked of a run: imperatives, frozen, each handled in one transaction and safe to repeat."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from workflow_engine.ids import RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What a submitter may say about a run beside its input."""
+
+    idempotency_key: str | None = None
+    correlation_id: str | None = None
+    title: str | None = None
+    description: str | None = None
+    tags: Sequence[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    agent: str | None = None
+    initiator: str | None = None
+    priority: int | None = None
+    due_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitRun:
+    """Store a run of a registered plan."""
+
+    run_id: RunId
+    plan_id: int
+    input: str
+    """JSON text, checked."""
+    input_digest: str
+    options: RunOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAttempt:
+    """The attempt a command is about; a command for any other attempt changes nothing."""
+
+    plan_id: int
+    run_id: RunId
+    position: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimStep(StepAttempt):
+    """Give a dispatched attempt to a worker."""
+
+    worker_id: str
+    worker_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteStep(StepAttempt):
+    """Record a success and let go of whatever waited for it."""
+
+    result: str
+    """JSON text."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepError:
+    """Why an attempt failed, as it is stored and shown."""
+
+    error_class: str
+    message: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailStep(StepAttempt):
+    """Record a failure: try again after ``retry_in``, or fail for good where it is None."""
+
+    error: StepError
+    retry_in: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoseStep(StepAttempt):
+    """The process that ran the attempt is gone: run the step again, unless it has taken too many with it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopStep(StepAttempt):
+    """A handler saw that its run was cancelled, and stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRun:
+    """Cancel what has not started; let what runs end."""
+
+    run_id: RunId
+    reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSteps:
+    """Take back steps that could not be handed over; they are due again after ``retry_in``."""
+
+    attempts: Sequence[StepAttempt]
+    reason: str
+    retry_in: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchReady:
+    """Dispatch up to ``limit`` steps that are due."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireRuns:
+    """Expire up to ``limit`` runs that did not start in time."""
+
+    limit: int
+
+
+Command = (
+    SubmitRun
+    | ClaimStep
+    | CompleteStep
+    | FailStep
+    | LoseStep
+    | StopStep
+    | CancelRun
+    | ReleaseSteps
+    | DispatchReady
+    | ExpireRuns
+)

@@ -1,0 +1,72 @@
+"""RunState, RunTrigger and the run's transition table."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from workflow_engine.errors import IllegalTransition
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    PENDING = "pending"
+    """Accepted; no step has started."""
+    RUNNING = "running"
+    """At least one step has started."""
+    PAUSED = "paused"
+    """Nothing new is dispatched; steps that run go on."""
+    CANCELLING = "cancelling"
+    """Cancelled, but a step still runs."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    """Its time ran out before anything started."""
+
+
+FINAL_RUN_STATES: Final = frozenset(
+    {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED}
+)
+
+
+class RunTrigger(StrEnum):
+    """What moves a run."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    STOP = "stop"
+    """The last running step of a cancelled run has ended."""
+    EXPIRE = "expire"
+
+
+RUN_TRANSITIONS: Final[Mapping[tuple[RunState, RunTrigger], RunState]] = {
+    (RunState.PENDING, RunTrigger.START): RunState.RUNNING,
+    (RunState.PENDING, RunTrigger.EXPIRE): RunState.EXPIRED,
+    (RunState.PENDING, RunTrigger.CANCEL): RunState.CANCELLING,
+    (RunState.RUNNING, RunTrigger.PAUSE): RunState.PAUSED,
+    (RunState.RUNNING, RunTrigger.SUCCEED): RunState.SUCCEEDED,
+    (RunState.RUNNING, RunTrigger.FAIL): RunState.FAILED,
+    (RunState.RUNNING, RunTrigger.CANCEL): RunState.CANCELLING,
+    (RunState.PAUSED, RunTrigger.RESUME): RunState.RUNNING,
+    (RunState.PAUSED, RunTrigger.SUCCEED): RunState.SUCCEEDED,
+    (RunState.PAUSED, RunTrigger.FAIL): RunState.FAILED,
+    (RunState.PAUSED, RunTrigger.CANCEL): RunState.CANCELLING,
+    (RunState.CANCELLING, RunTrigger.STOP): RunState.CANCELLED,
+}
+
+
+def next_run_state(state: RunState, trigger: RunTrigger) -> RunState:
+    """Return where ``trigger`` leads from ``state``.
+
+    Raises:
+        IllegalTransition: nowhere.
+    """
+    try:
+        return RUN_TRANSITIONS[state, trigger]
+    except KeyError:
+        raise IllegalTransition(state, trigger) from None

@@ -1,0 +1,81 @@
+"""StepState, StepTrigger and the step's transition table."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from workflow_engine.errors import IllegalTransition
+
+
+class StepState(StrEnum):
+    """Where a step of a run stands."""
+
+    WAITING = "waiting"
+    """Some parent has not finished."""
+    READY = "ready"
+    """May run; not yet handed to Celery."""
+    DISPATCHED = "dispatched"
+    """Handed to Celery; no worker has claimed it."""
+    RUNNING = "running"
+    """A worker holds the attempt."""
+    RETRYING = "retrying"
+    """An attempt failed; the next one waits for its time."""
+    SUSPENDED = "suspended"
+    """Waits for a signal, a time or a sub-workflow; holds no worker."""
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Will never run, because a parent did not succeed."""
+    CANCELLED = "cancelled"
+
+
+FINAL_STEP_STATES: Final = frozenset(
+    {StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED}
+)
+
+
+class StepTrigger(StrEnum):
+    """What moves a step."""
+
+    DISPATCH = "dispatch"
+    RELEASE = "release"
+    """The broker, or the worker that took the message, could not take the step."""
+    START = "start"
+    SUCCEED = "succeed"
+    RETRY = "retry"
+    LOSE = "lose"
+    """The process that ran it went away."""
+    FAIL = "fail"
+    SKIP = "skip"
+    CANCEL = "cancel"
+
+
+STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
+    (StepState.WAITING, StepTrigger.DISPATCH): StepState.DISPATCHED,
+    (StepState.WAITING, StepTrigger.SKIP): StepState.SKIPPED,
+    (StepState.WAITING, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.READY, StepTrigger.DISPATCH): StepState.DISPATCHED,
+    (StepState.READY, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.DISPATCHED, StepTrigger.RELEASE): StepState.READY,
+    (StepState.DISPATCHED, StepTrigger.START): StepState.RUNNING,
+    (StepState.DISPATCHED, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.RUNNING, StepTrigger.SUCCEED): StepState.SUCCEEDED,
+    (StepState.RUNNING, StepTrigger.RETRY): StepState.RETRYING,
+    (StepState.RUNNING, StepTrigger.LOSE): StepState.READY,
+    (StepState.RUNNING, StepTrigger.FAIL): StepState.FAILED,
+    (StepState.RUNNING, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.RETRYING, StepTrigger.DISPATCH): StepState.DISPATCHED,
+    (StepState.RETRYING, StepTrigger.CANCEL): StepState.CANCELLED,
+}
+
+
+def next_step_state(state: StepState, trigger: StepTrigger) -> StepState:
+    """Return where ``trigger`` leads from ``state``.
+
+    Raises:
+        IllegalTransition: nowhere.
+    """
+    try:
+        return STEP_TRANSITIONS[state, trigger]
+    except KeyError:
+        raise IllegalTransition(state, trigger) from None

@@ -1,0 +1,1 @@
+"""Definitions compiled to data. Pure: no I/O."""

@@ -1,0 +1,93 @@
+"""The connection pool and transactions of one PostgreSQL database."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from workflow_engine.errors import DatabaseUnavailable
+
+type_Connection = psycopg.Connection[Any]
+_CONNECT_TIMEOUT = 5.0
+
+
+class Database:
+    """Connections to one PostgreSQL, made when first asked for and never shared across a fork."""
+
+    def __init__(self, url: str, *, max_connections: int = 10, application_name: str = "workflow_engine") -> None:
+        """Remember where the database is; nothing is opened yet.
+
+        Args:
+            url: a libpq URL (``postgresql://…``); SQLAlchemy's ``postgresql+psycopg://`` is understood too.
+            max_connections: how many connections this process may hold at once.
+            application_name: what ``pg_stat_activity`` shows.
+        """
+        self.url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._max_connections = max_connections
+        self._application_name = application_name
+        self._lock = Lock()
+        self._pool: ConnectionPool[type_Connection] | None = None
+        self._pid = 0
+
+    @contextmanager
+    def connection(self) -> Iterator[type_Connection]:
+        """Lend an autocommit connection: each statement is a transaction of its own."""
+        pool = self._pool
+        if pool is None or self._pid != os.getpid():
+            pool = self._open()
+        try:
+            connection = pool.getconn()
+        except PoolTimeout as error:
+            raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
+        try:
+            yield connection
+        finally:
+            pool.putconn(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[type_Connection]:
+        """Lend a connection inside a transaction that commits at the end, or rolls back if an error leaves it."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def connect(self) -> type_Connection:
+        """Open a connection outside the pool (for LISTEN); the caller closes it."""
+        try:
+            return psycopg.connect(
+                self.url, autocommit=True, application_name=self._application_name, connect_timeout=5
+            )
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
+
+    def close(self) -> None:
+        """Close the pool, if this process opened one."""
+        with self._lock:
+            if self._pool is not None and self._pid == os.getpid():
+                self._pool.close()
+            self._pool = None
+
+    def _open(self) -> ConnectionPool[type_Connection]:
+        with self._lock:
+            if self._pool is None or self._pid != os.getpid():
+                # A pool inherited through fork belongs to the parent: forget it, do not close its sockets.
+                self._pool = ConnectionPool(
+                    self.url,
+                    min_size=1,
+                    max_size=self._max_connections,
+                    timeout=_CONNECT_TIMEOUT,
+                    num_workers=1,
+                    kwargs={
+                        "autocommit": True,
+                        "application_name": self._application_name,
+                        "connect_timeout": int(_CONNECT_TIMEOUT),
+                        "row_factory": namedtuple_row,
+                    },
+                    open=True,
+                )
+                self._pid = os.getpid()
+            return self._pool

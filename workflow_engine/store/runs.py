@@ -1,0 +1,135 @@
+"""Store, hold and move runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import StepError, SubmitRun
+from workflow_engine.model.run import FINAL_RUN_STATES, RUN_TRANSITIONS, RunState, RunTrigger
+from workflow_engine.store.statements import statement
+
+_SUBMIT = statement("submit_run")
+_FIND_BY_KEY = statement("find_run_by_key")
+_LOCK = statement("lock_run")
+_MOVE = statement("move_run")
+_FAIL_LATER = statement("fail_run_later")
+_HAS_UNFINISHED = statement("has_unfinished")
+_FIND_EXPIRED = statement("find_expired")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedRun:
+    """A run's row while we hold it."""
+
+    state: RunState
+    plan_id: int
+    error: dict[str, Any] | None
+    """The first failure: ``step``, ``error_class``, ``message``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOwner:
+    """The run that an idempotency key belongs to."""
+
+    run_id: RunId
+    input_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootSteps:
+    """What ``submit_run.sql`` must know of the plan beside what the database has."""
+
+    names: Sequence[str]
+    dispatched: Sequence[str]
+    """A ``step.dispatched`` payload for each root."""
+    sinks: int
+
+
+class Runs:
+    """The ``runs`` table, and the birth of its steps."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        """Work on the given connection."""
+        self._connection = connection
+
+    def submit(self, command: SubmitRun, roots: RootSteps, *, submitted: str, dispatch: bool) -> bool:
+        """Store a run with all its steps; False if its idempotency key is taken.
+
+        With ``dispatch`` its roots are born dispatched and the caller hands them to the broker after the commit;
+        without, they are born ready, and the trigger tells the coordinator at commit.
+        """
+        options = command.options
+        row = self._connection.execute(
+            _SUBMIT,
+            {
+                "run_id": command.run_id,
+                "plan_id": command.plan_id,
+                "input": command.input,
+                "input_digest": command.input_digest,
+                "idempotency_key": options.idempotency_key,
+                "correlation_id": options.correlation_id or command.run_id,
+                "priority": options.priority,
+                "title": options.title,
+                "description": options.description,
+                "tags": list(options.tags),
+                "metadata": json.dumps(options.metadata),
+                "agent": options.agent,
+                "initiator": options.initiator,
+                "sinks": roots.sinks,
+                "scheduled_at": options.scheduled_at,
+                "due_at": options.due_at,
+                "expires_at": options.expires_at,
+                "dispatch": dispatch,
+                "submitted": submitted,
+                "root_names": list(roots.names),
+                "root_data": list(roots.dispatched),
+            },
+        ).fetchone()
+        return row is not None
+
+    def find_by_key(self, namespace: str, workflow: str, key: str) -> KeyOwner | None:
+        """Return the run that has an idempotency key."""
+        row = self._connection.execute(
+            _FIND_BY_KEY, {"namespace": namespace, "workflow": workflow, "key": key}
+        ).fetchone()
+        return None if row is None else KeyOwner(run_id=RunId(row.run_id), input_digest=row.input_digest)
+
+    def lock(self, run_id: RunId) -> LockedRun | None:
+        """Hold a run's row until the transaction ends; lock its steps first if you need both."""
+        row = self._connection.execute(_LOCK, {"run_id": run_id}).fetchone()
+        if row is None:
+            return None
+        return LockedRun(state=RunState(row.state), plan_id=row.plan_id, error=row.error)
+
+    def move(self, run_id: RunId, trigger: RunTrigger) -> bool:
+        """Move a run by ``trigger`` from wherever that is allowed; False if it is not there."""
+        moves = {source: target for (source, by), target in RUN_TRANSITIONS.items() if by is trigger}
+        (target,) = set(moves.values())
+        row = self._connection.execute(
+            _MOVE,
+            {
+                "run_id": run_id,
+                "from_states": [state.value for state in moves],
+                "to_state": target.value,
+                "final": target in FINAL_RUN_STATES,
+            },
+        ).fetchone()
+        return row is not None
+
+    def fail_later(self, run_id: RunId, step: str, error: StepError) -> None:
+        """Remember the run's first failure."""
+        value = {"step": step, "error_class": error.error_class, "message": error.message}
+        self._connection.execute(_FAIL_LATER, {"run_id": run_id, "error": json.dumps(value)})
+
+    def has_unfinished_steps(self, run_id: RunId) -> bool:
+        """Return whether any of the run's steps can still move."""
+        row = self._connection.execute(_HAS_UNFINISHED, {"run_id": run_id}).fetchone()
+        return bool(row and row.unfinished)
+
+    def find_expired(self, limit: int) -> list[RunId]:
+        """Return runs that did not start in time."""
+        return [RunId(row.run_id) for row in self._connection.execute(_FIND_EXPIRED, {"limit": limit})]

@@ -1,0 +1,63 @@
+-- complete_step.sql: record a success, count it at every join it feeds, dispatch the bodies it completes, and finish
+-- the run if it was the last sink. One statement, so one durable commit.
+-- No row comes back if the attempt is not running (a late or repeated message), or if `settle` is not as expected:
+-- a step of a failing or cancelled run is completed with settle = true, and the caller then asks whether the run is over.
+WITH done AS (
+    UPDATE steps
+       SET state = 'succeeded', result = %(result)s::json, error = NULL, finished_at = clock_timestamp()
+     WHERE run_id = %(run_id)s
+       AND position = %(position)s
+       AND attempt = %(attempt)s
+       AND state = 'running'
+       AND settle = %(settle)s
+ RETURNING finished_at
+), held AS (
+    SELECT steps.position
+      FROM done, steps
+     WHERE steps.run_id = %(run_id)s
+       AND steps.position = ANY(%(children)s::integer[])
+     ORDER BY steps.position              -- one order for everybody: no deadlock
+       FOR UPDATE OF steps
+), counted AS (
+    UPDATE steps
+       SET missing = steps.missing - 1,
+           state = CASE WHEN steps.missing = 1 THEN 'dispatched' ELSE steps.state END,
+           attempt = CASE WHEN steps.missing = 1 THEN 1 ELSE steps.attempt END,
+           dispatched_at = CASE WHEN steps.missing = 1 THEN clock_timestamp() END
+      FROM held
+     WHERE steps.run_id = %(run_id)s
+       AND steps.position = held.position
+       AND steps.state = 'waiting'
+ RETURNING steps.position, steps.missing = 0 AS dispatched
+), finished AS (
+    UPDATE runs
+       SET sinks_left = runs.sinks_left - 1,
+           state = CASE WHEN runs.sinks_left = 1 THEN 'succeeded' ELSE runs.state END,
+           finished_at = CASE WHEN runs.sinks_left = 1 THEN done.finished_at END
+      FROM done
+     WHERE %(sink)s
+       AND NOT %(settle)s
+       AND runs.id = %(run_id)s
+       AND runs.state IN ('running', 'paused')
+ RETURNING runs.sinks_left = 0 AS over
+), published AS (
+    INSERT INTO events (run_id, namespace, correlation_id, occurred_at, name, step, attempt, data)
+    SELECT runs.id, runs.namespace, runs.correlation_id, done.finished_at, fact.name, fact.step, fact.attempt, fact.data
+      FROM done
+      JOIN runs ON runs.id = %(run_id)s
+     CROSS JOIN LATERAL (
+           SELECT 'step.completed' AS name, %(step)s::text AS step, %(attempt)s::integer AS attempt, %(completed)s::jsonb AS data
+            UNION ALL
+           SELECT 'step.dispatched', child.name, 1, child.data
+             FROM unnest(%(children)s::integer[], %(child_names)s::text[], %(child_data)s::jsonb[])
+                  AS child (position, name, data)
+             JOIN counted ON counted.position = child.position AND counted.dispatched
+            UNION ALL
+           SELECT 'run.succeeded', NULL, NULL, %(run_succeeded)s::jsonb
+             FROM finished
+            WHERE finished.over
+          ) AS fact
+)
+SELECT ARRAY(SELECT position FROM counted WHERE dispatched ORDER BY position) AS dispatched,
+       EXISTS(SELECT FROM finished WHERE over) AS run_finished
+  FROM done

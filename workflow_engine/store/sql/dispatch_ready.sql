@@ -1,0 +1,20 @@
+-- dispatch_ready.sql: take steps whose time has come, most urgent first; what another coordinator is taking is skipped.
+WITH due AS (
+    SELECT steps.run_id, steps.position, runs.plan_id, plan_steps.name, plan_steps.queue,
+           coalesce(runs.priority, plan_steps.priority) AS priority
+      FROM steps
+      JOIN runs ON runs.id = steps.run_id AND runs.state IN ('pending', 'running')
+      JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position
+     WHERE steps.ready_at <= clock_timestamp()
+       AND steps.state IN ('ready', 'retrying')
+     ORDER BY coalesce(runs.priority, plan_steps.priority) DESC, steps.ready_at
+     LIMIT %(limit)s
+       FOR UPDATE OF steps SKIP LOCKED
+)
+UPDATE steps
+   SET state = 'dispatched', attempt = steps.attempt + 1, ready_at = NULL, dispatched_at = clock_timestamp()
+  FROM due
+ WHERE steps.run_id = due.run_id
+   AND steps.position = due.position
+   AND steps.state IN ('ready', 'retrying')
+RETURNING steps.run_id::text AS run_id, steps.position, steps.attempt, due.plan_id, due.name, due.queue, due.priority

@@ -1,0 +1,239 @@
+"""Claim and move the steps of runs."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import Connection
+
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import ClaimStep, CompleteStep, StepAttempt, StepError
+from workflow_engine.model.records import ClaimedStep, Completion
+from workflow_engine.model.step import StepState
+from workflow_engine.store.statements import statement
+
+_CLAIM = statement("claim_step")
+_COMPLETE = statement("complete_step")
+_FIND_REPAIR = statement("find_repair")
+_RETRY = statement("retry_step")
+_LOSE = statement("lose_step")
+_END = statement("end_step")
+_LOCK_UNFINISHED = statement("lock_unfinished")
+_END_UNSTARTED = statement("end_unstarted")
+_MARK_SETTLE = statement("mark_settle")
+_DISPATCH_READY = statement("dispatch_ready")
+_RELEASE = statement("release_steps")
+_NEXT_READY_AT = statement("next_ready_at")
+_FIND_LOST = statement("find_lost")
+_FIND_STRANDED = statement("find_stranded")
+_TOUCH_STRANDED = statement("touch_stranded")
+_IS_CURRENT = statement("is_current")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimEvents:
+    """The payloads a claim may publish; which of them become facts, the statement decides."""
+
+    step: str
+    step_started: str
+    run_started: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionEvents:
+    """The payloads a completion may publish; which of them become facts, the statement decides."""
+
+    step: str
+    completed: str
+    child_names: Sequence[str]
+    child_dispatched: Sequence[str]
+    run_succeeded: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldStep:
+    """An unfinished step of a run whose rows we hold."""
+
+    position: int
+    state: StepState
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueStep:
+    """A step that was moved to ``dispatched`` and now must be sent."""
+
+    plan_id: int
+    run_id: RunId
+    position: int
+    attempt: int
+    name: str
+    queue: str | None
+    priority: int
+
+
+class Steps:
+    """The ``steps`` table."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        """Work on the given connection."""
+        self._connection = connection
+
+    def claim(
+        self, command: ClaimStep, parents: Sequence[int], events: ClaimEvents
+    ) -> ClaimedStep | None:
+        """Give a dispatched attempt to a worker; None unless exactly this attempt was waiting."""
+        row = self._connection.execute(
+            _CLAIM,
+            {
+                "run_id": command.run_id,
+                "position": command.position,
+                "attempt": command.attempt,
+                "worker_id": command.worker_id,
+                "root": not parents,
+                "parents": list(parents),
+                "step": events.step,
+                "step_started": events.step_started,
+                "run_started": events.run_started,
+            },
+            prepare=True,
+        ).fetchone()
+        if row is None:
+            return None
+        results = {int(position): result for position, result in (row.results or {}).items()}
+        return ClaimedStep(input=row.input, results=results, correlation_id=row.correlation_id)
+
+    def complete(
+        self, command: CompleteStep, children: Sequence[int], events: CompletionEvents, *, settle: bool
+    ) -> Completion | None:
+        """Record a success and dispatch the bodies it completes; None if the attempt is not running."""
+        row = self._connection.execute(
+            _COMPLETE,
+            {
+                "run_id": command.run_id,
+                "position": command.position,
+                "attempt": command.attempt,
+                "result": command.result,
+                "settle": settle,
+                "children": list(children),
+                "sink": not children,
+                "step": events.step,
+                "completed": events.completed,
+                "child_names": list(events.child_names),
+                "child_data": list(events.child_dispatched),
+                "run_succeeded": events.run_succeeded,
+            },
+            prepare=True,
+        ).fetchone()
+        return None if row is None else Completion(dispatched=row.dispatched, run_finished=row.run_finished)
+
+    def find_repair(self, command: StepAttempt, children: Sequence[int]) -> dict[int, int]:
+        """Return children of a finished attempt that nobody has claimed, with their attempts."""
+        rows = self._connection.execute(_FIND_REPAIR, {**_key(command), "children": list(children)})
+        return {row.position: row.attempt for row in rows}
+
+    def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> bool:
+        """Make the next attempt due after ``delay``; False if this one is not running or its run is ending."""
+        return self._moved(_RETRY, {**_key(command), "delay": delay, "error": _as_json(error)})
+
+    def lose(self, command: StepAttempt, error: StepError, limit: int) -> bool:
+        """Make the step ready again; False if the attempt is not running, its run is ending, or it was lost too often."""
+        return self._moved(_LOSE, {**_key(command), "limit": limit, "error": _as_json(error)})
+
+    def end(self, command: StepAttempt, state: StepState, error: StepError | None = None) -> bool:
+        """End a running attempt without success, for good; False if it is not running."""
+        stored = None if error is None else _as_json(error)
+        return self._moved(_END, {**_key(command), "to_state": state.value, "error": stored})
+
+    def lock_unfinished(self, run_id: RunId) -> list[HeldStep]:
+        """Hold every unfinished step of a run until the transaction ends."""
+        rows = self._connection.execute(_LOCK_UNFINISHED, {"run_id": run_id})
+        return [
+            HeldStep(position=row.position, state=StepState(row.state), attempt=row.attempt) for row in rows
+        ]
+
+    def end_unstarted(self, run_id: RunId, positions: Sequence[int], state: StepState) -> list[int]:
+        """Cancel or skip held steps that have not started; return which."""
+        if not positions:
+            return []
+        rows = self._connection.execute(
+            _END_UNSTARTED, {"run_id": run_id, "positions": list(positions), "to_state": state.value}
+        )
+        return sorted(row.position for row in rows)
+
+    def mark_settle(self, run_id: RunId) -> None:
+        """Make whoever ends a step of this run ask whether the run is over."""
+        self._connection.execute(_MARK_SETTLE, {"run_id": run_id})
+
+    def dispatch_ready(self, limit: int) -> list[DueStep]:
+        """Move up to ``limit`` due steps to ``dispatched``, most urgent first."""
+        rows = self._connection.execute(_DISPATCH_READY, {"limit": limit}).fetchall()
+        due = [_due_step(row) for row in rows]
+        return sorted(due, key=lambda step: -step.priority)
+
+    def release(self, attempts: Sequence[StepAttempt], delay: timedelta) -> list[tuple[RunId, int]]:
+        """Make steps ready again that could not be handed over; return run and position of those that moved."""
+        rows = self._connection.execute(_RELEASE, {**_keys(attempts), "delay": delay})
+        return [(RunId(row.run_id), row.position) for row in rows]
+
+    def seconds_until_ready(self) -> float | None:
+        """Return how long until the next step is due (negative: overdue); None if none waits for its time."""
+        row = self._connection.execute(_NEXT_READY_AT).fetchone()
+        return None if row is None else row.seconds
+
+    def find_lost(self, lease: timedelta, limit: int) -> list[StepAttempt]:
+        """Return attempts whose worker has not been heard of for ``lease``."""
+        rows = self._connection.execute(_FIND_LOST, {"lease": lease, "limit": limit})
+        return [
+            StepAttempt(
+                plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt
+            )
+            for row in rows
+        ]
+
+    def find_stranded(self, age: timedelta, limit: int) -> list[DueStep]:
+        """Return steps handed to the broker more than ``age`` ago that no worker has claimed."""
+        rows = self._connection.execute(_FIND_STRANDED, {"age": age, "limit": limit})
+        return [_due_step(row) for row in rows]
+
+    def touch_stranded(self, steps: Sequence[StepAttempt | DueStep]) -> None:
+        """Note that these steps are being sent again."""
+        self._connection.execute(_TOUCH_STRANDED, _keys(steps))
+
+    def is_current(self, command: StepAttempt) -> bool:
+        """Return whether a running attempt may go on."""
+        row = self._connection.execute(_IS_CURRENT, _key(command)).fetchone()
+        return bool(row and row.current)
+
+    def _moved(self, query: bytes, parameters: dict[str, Any]) -> bool:
+        return self._connection.execute(query, parameters).fetchone() is not None
+
+
+def _key(command: StepAttempt) -> dict[str, Any]:
+    return {"run_id": command.run_id, "position": command.position, "attempt": command.attempt}
+
+
+def _keys(steps: Sequence[StepAttempt | DueStep]) -> dict[str, list[Any]]:
+    return {
+        "run_ids": [step.run_id for step in steps],
+        "positions": [step.position for step in steps],
+        "attempts": [step.attempt for step in steps],
+    }
+
+
+def _as_json(error: StepError) -> str:
+    return json.dumps(asdict(error))
+
+
+def _due_step(row: Any) -> DueStep:
+    return DueStep(
+        plan_id=row.plan_id,
+        run_id=RunId(row.run_id),
+        position=row.position,
+        attempt=row.attempt,
+        name=row.name,
+        queue=row.queue,
+        priority=row.priority,
+    )

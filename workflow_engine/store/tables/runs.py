@@ -1,0 +1,156 @@
+"""Workflows' plans, runs, their steps, and the workers that hold them."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
+
+from workflow_engine.model.run import FINAL_RUN_STATES, RunState
+from workflow_engine.model.step import FINAL_STEP_STATES, StepState
+from workflow_engine.store.tables.metadata import metadata
+
+NOW = text("clock_timestamp()")
+
+
+def _moment(name: str, **options: object) -> Column[object]:
+    return Column(name, DateTime(timezone=True), **options)  # type: ignore[arg-type]  # passed through to Column
+
+
+def _one_of(states: Iterable[str]) -> str:
+    return "state IN (" + ", ".join(f"'{state}'" for state in sorted(states)) + ")"
+
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("workflow", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    _moment("created_at", nullable=False, server_default=NOW),
+    Index("plans_workflow_version_key", "namespace", "workflow", "version", unique=True),
+    comment="One row for each version of a workflow ever submitted; edges live here, once, not in each run.",
+)
+
+plan_steps = Table(
+    "plan_steps",
+    metadata,
+    Column("plan_id", BigInteger, ForeignKey("plans.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("parents", Integer, nullable=False),
+    Column("queue", Text),
+    Column("priority", SmallInteger, nullable=False),
+    comment="What submit copies into steps, so that a run of any size is submitted by one statement.",
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("plan_id", BigInteger, ForeignKey("plans.id"), nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("workflow", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("input", JSON),
+    Column("input_digest", Text, nullable=False),
+    Column("idempotency_key", Text),
+    Column("correlation_id", Text, nullable=False),
+    Column("priority", SmallInteger),
+    Column("title", String(200)),
+    Column("description", String(2000)),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("metadata", JSONB, nullable=False, server_default="{}"),
+    Column("agent", String(100)),
+    Column("initiator", String(200)),
+    Column("error", JSONB),
+    Column("sinks_left", Integer, nullable=False),
+    _moment("created_at", nullable=False, server_default=NOW),
+    _moment("scheduled_at"),
+    _moment("due_at"),
+    _moment("expires_at"),
+    _moment("started_at"),
+    _moment("finished_at"),
+    CheckConstraint(_one_of(RunState), name="state"),
+    CheckConstraint(
+        f"(finished_at IS NOT NULL) = ({_one_of(FINAL_RUN_STATES)})", name="finished_iff_final"
+    ),
+    CheckConstraint("sinks_left >= 0", name="sinks_left"),
+    Index(
+        "runs_idempotency_key",
+        "namespace",
+        "workflow",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    # views: newest first, all or of one workflow; the poller: what is unfinished
+    Index("runs_newest_idx", "namespace", "created_at", "id"),
+    Index("runs_workflow_idx", "namespace", "workflow", "created_at"),
+    Index("runs_unfinished_idx", "created_at", postgresql_where=text("finished_at IS NULL")),
+    postgresql_with={"fillfactor": "80"},  # state and sinks_left change in place (HOT)
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("losses", SmallInteger, nullable=False, server_default="0"),
+    Column("missing", Integer, nullable=False),
+    Column("settle", Boolean, nullable=False, server_default="false"),
+    Column("worker_id", Uuid),
+    _moment("ready_at"),
+    _moment("dispatched_at"),
+    _moment("started_at"),
+    _moment("finished_at"),
+    Column("result", JSON),
+    Column("error", JSONB),
+    CheckConstraint(_one_of(StepState), name="state"),
+    CheckConstraint(
+        f"(finished_at IS NOT NULL) = ({_one_of(FINAL_STEP_STATES)})", name="finished_iff_final"
+    ),
+    CheckConstraint("(ready_at IS NOT NULL) = (state IN ('ready', 'retrying'))", name="ready_at_iff_due"),
+    CheckConstraint("state <> 'running' OR worker_id IS NOT NULL", name="running_has_worker"),
+    CheckConstraint("missing >= 0", name="missing"),
+    # The only index a state change may touch, and the hot path never does: on it ready_at stays NULL, so its
+    # updates stay HOT. It serves dispatch_ready.sql.
+    Index("steps_ready_idx", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
+    postgresql_with={"fillfactor": "70"},
+    comment=(
+        "A step of a run. No foreign key to runs: it would take a lock on the run's row for each step; "
+        "retention deletes both."
+    ),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    _moment("started_at", nullable=False, server_default=NOW),
+    _moment("heartbeat_at", nullable=False, server_default=NOW),
+    comment="One row a worker process tree; its heartbeat is the lease of every step it runs.",
+)

@@ -1,0 +1,118 @@
+"""Transaction: one connection and the repositories that share it; Store: where they come from."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import Connection
+
+from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
+from workflow_engine.store.database import Database
+from workflow_engine.store.event_log import EventLog
+from workflow_engine.store.plans import Plans
+from workflow_engine.store.runs import Runs
+from workflow_engine.store.steps import Steps
+from workflow_engine.store.workers import Workers
+
+T = TypeVar("T")
+_TRIES: Final = 5
+_LOST_RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+class Transaction:
+    """The repositories of one connection; what they change commits together."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        """Work on the given connection."""
+        self.connection = connection
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs."""
+        return Runs(self.connection)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The steps of runs."""
+        return Steps(self.connection)
+
+    @cached_property
+    def plans(self) -> Plans:
+        """The registered plans."""
+        return Plans(self.connection)
+
+    @cached_property
+    def event_log(self) -> EventLog:
+        """The event log."""
+        return EventLog(self.connection)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The workers' heartbeats."""
+        return Workers(self.connection)
+
+
+class Store:
+    """Transactions on one database."""
+
+    def __init__(self, database: Database) -> None:
+        """Take transactions from ``database``."""
+        self.database = database
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Several statements that commit together, or not at all.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+            DatabaseNotMigrated: a table is missing.
+        """
+        with _readable_errors(), self.database.transaction() as connection:
+            yield Transaction(connection)
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Do ``work`` in a transaction of its own; again, a few times, if PostgreSQL ends it as a deadlock's victim.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+            DatabaseNotMigrated: a table is missing.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                with self.transaction() as tx:
+                    return work(tx)
+            except _LOST_RACES:
+                continue
+        with self.transaction() as tx:
+            return work(tx)
+
+    @contextmanager
+    def single(self) -> Iterator[Transaction]:
+        """Statements that each commit by themselves: for the hot path, where one statement is the whole command.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+            DatabaseNotMigrated: a table is missing.
+        """
+        with _readable_errors(), self.database.connection() as connection:
+            yield Transaction(connection)
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as error:
+        raise DatabaseNotMigrated(
+            f"the database has no Workflow Engine tables ({error.diag.message_primary}); run `wfe db upgrade`"
+        ) from error
+    except psycopg.errors.UndefinedColumn as error:
+        raise DatabaseNotMigrated(
+            f"the database's schema is not this release's ({error.diag.message_primary}); run `wfe db upgrade`"
+        ) from error
+    except psycopg.OperationalError as error:
+        if isinstance(error, _LOST_RACES):
+            raise  # transact() tries again
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}".rstrip()) from error
