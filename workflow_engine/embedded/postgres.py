@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from workflow_engine.embedded.binaries import postgres_binaries
 from workflow_engine.embedded.folders import give_to, remove_tree, tail, usable
@@ -123,23 +124,34 @@ class EmbeddedPostgres(EmbeddedServer):
     def _answers(self, port: int) -> bool:
         try:
             with psycopg.connect(
-                host=LOOPBACK,
-                port=port,
-                user=USER,
-                password=self._password,
-                dbname="postgres",
-                connect_timeout=5,
+                _conninfo(port, self._password),
                 autocommit=True,
             ) as connection:
                 _ensure_database(connection)
         except psycopg.OperationalError as error:
-            if "password authentication failed" in str(error):
+            if "password authentication failed" in str(error) and self.is_running():
                 raise DatabaseUnavailable(
                     f"{self.folder / 'password'} is not the password of the database beside it; "
                     "put the right one back, or remove the folder to begin anew"
                 ) from error
             return False
         return True
+
+
+def _conninfo(port: int, password: str) -> str:
+    """Return how to reach a new server, whatever ``PG…`` variables say."""
+    return make_conninfo(
+        host=LOOPBACK,
+        hostaddr=LOOPBACK,
+        port=port,
+        user=USER,
+        password=password,
+        dbname="postgres",
+        connect_timeout=5,
+        options="",
+        sslmode="disable",
+        gssencmode="disable",
+    )
 
 
 def _ensure_database(connection: psycopg.Connection) -> None:

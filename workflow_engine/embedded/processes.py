@@ -62,6 +62,14 @@ class ChildProcess:
         """The exit code (negative: the signal that ended it), or ``None`` while it runs."""
         return self._process.poll()
 
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        code = self.returncode
+        if code is None:
+            return "still runs"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
     def wait(self, timeout: float) -> int | None:
         """Wait until it ends, at most ``timeout`` seconds; return its exit code or ``None``."""
         with suppress(subprocess.TimeoutExpired):

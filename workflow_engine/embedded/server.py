@@ -25,8 +25,8 @@ _STARTS = 4
 class EmbeddedServer(ABC):
     """A server as a child process, with all it owns below one folder.
 
-    ``start`` repairs what a killed process left behind; ``stop`` is clean and may be repeated. An object that was
-    started keeps its URL when it is started again. Usable in a ``with`` statement.
+    ``start`` repairs what a killed process left behind; ``stop`` is clean and may be repeated. An object that
+    was started keeps its URL when it is started again. Usable in a ``with`` statement.
     """
 
     product: ClassVar[str]
@@ -57,6 +57,11 @@ class EmbeddedServer(ABC):
     def is_running(self) -> bool:
         """Tell whether its process lives."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        return "was not started" if self._process is None else self._process.ending
 
     def start(self) -> str:
         """Start it, wait until it answers, and return its URL."""
