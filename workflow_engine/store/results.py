@@ -20,7 +20,7 @@ UNAVAILABLE: Final = (
     psycopg.InterfaceError,
     ReadOnlySqlTransaction,
 )
-"""What passes by itself or once an operator acts: nothing was committed, or all of it; trying again is safe."""
+"""What passes by itself or once an operator acts; nothing was committed or all of it: try again."""
 
 _BATCH: Final = 1_000
 
@@ -154,7 +154,9 @@ class ResultStore:
 
     def delete_expired(self) -> int:
         """Delete the results and groups past their time; return how many."""
-        return _in_batches(self._database, _RESULT_EXPIRE, {}) + _in_batches(self._database, _GROUP_EXPIRE, {})
+        return _in_batches(self._database, _RESULT_EXPIRE, {}) + _in_batches(
+            self._database, _GROUP_EXPIRE, {}
+        )
 
 
 class ChordStore:
@@ -186,7 +188,7 @@ class ChordStore:
     def arrive(
         self, result: TaskResult, arrival: Arrival, *, expires: timedelta | None, store: bool = True
     ) -> bool:
-        """Commit a part's result and its arrival together; say whether the chord is complete and not yet closed.
+        """Commit a part's result and its arrival together; say whether the chord is complete and not closed.
 
         A part is counted once, whatever is delivered twice. ``store=False`` counts it without keeping its
         result for readers (``ignore_result``); the body gets it all the same.
@@ -217,9 +219,7 @@ class ChordStore:
             yield row and ChordClaim(
                 connection,
                 chord_id,
-                _payload(
-                    row.structure, row.structure_content_type, row.structure_content_encoding
-                ),
+                _payload(row.structure, row.structure_content_type, row.structure_content_encoding),
             )
 
     def overdue(self, *, age: timedelta, limit: int) -> list[OverdueChord]:
@@ -239,7 +239,7 @@ class ChordStore:
             ]
 
     def delete_expired(self, *, closed: timedelta, untouched: timedelta) -> int:
-        """Delete chords closed for longer than ``closed``, and open ones ``untouched`` so long; return how many."""
+        """Delete chords ``closed`` long ago and open ones ``untouched`` for long; return how many."""
         with _connection(self._database) as connection:
             abandoned = connection.execute(_CHORD_ABANDON, {"age": untouched}).rowcount
         return abandoned + _in_batches(self._database, _CHORD_EXPIRE, {"age": closed})
