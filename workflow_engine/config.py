@@ -34,29 +34,43 @@ class Settings(BaseSettings):
         default=None, description="Celery's broker: `redis://…` (Redis or Valkey) or `amqp://…` (RabbitMQ)."
     )
     workflows: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=(), description="Import paths of modules with workflows (`module` or `module:name`), comma separated."
+        default=(),
+        description="Import paths of modules with workflows (`module` or `module:name`), comma separated.",
     )
-    namespace: str = Field(default="default", min_length=1, max_length=100, description="The client's namespace.")
+    namespace: str = Field(
+        default="default", min_length=1, max_length=100, description="The client's namespace."
+    )
     queue: str = Field(
         default="celery", min_length=1, max_length=100, description="Queue of steps that name none."
     )
     result_limit_bytes: int = Field(
-        default=1_048_576, ge=1_024, le=268_435_456, description="Largest result of a step, as JSON, in bytes."
+        default=1_048_576,
+        ge=1_024,
+        le=268_435_456,
+        description="Largest result of a step, as JSON, in bytes.",
     )
     input_limit_bytes: int = Field(
         default=1_048_576, ge=1_024, le=268_435_456, description="Largest input of a run, as JSON, in bytes."
     )
     lease_seconds: float = Field(
-        default=15.0, ge=1, le=3_600, description="How long a worker may be silent before its steps are given away."
+        default=15.0,
+        ge=1,
+        le=3_600,
+        description="How long a worker may be silent before its steps are given away.",
     )
     heartbeat_seconds: float = Field(
         default=3.0, ge=0.2, le=600, description="How often a worker says that it is alive."
     )
     poll_seconds: float = Field(
-        default=30.0, ge=0.1, le=3_600, description="How often the coordinator looks for work nobody told it about."
+        default=30.0,
+        ge=0.1,
+        le=3_600,
+        description="How often the coordinator looks for work nobody told it about.",
     )
     stranded_seconds: float = Field(
-        default=30.0, ge=0.5, le=86_400,
+        default=30.0,
+        ge=0.5,
+        le=86_400,
         description="Age at which an unclaimed step is sent again, if the broker's queue is empty.",
     )
     loss_limit: int = Field(
@@ -90,7 +104,9 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        if value is not None and not value.startswith(
+            ("postgresql://", "postgres://", "postgresql+psycopg://")
+        ):
             raise ValueError("must be a postgresql:// URL")
         return value
 

@@ -143,3 +143,12 @@ class WorkerLost(WorkflowEngineError):
 
 class StepCancelled(WorkflowEngineError):
     """Raised inside a handler by ``ctx.heartbeat()``: its run was cancelled, or the attempt is another worker's now."""
+
+
+class StepTimeout(WorkflowEngineError, TimeoutError):
+    """A handler ran longer than its step's ``timeout``."""
+
+    def __init__(self, step: str, seconds: float) -> None:
+        super().__init__(f"step {step!r} ran longer than its timeout of {seconds:g} s")
+        self.step = step
+        self.seconds = seconds

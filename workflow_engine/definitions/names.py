@@ -1,8 +1,8 @@
 """Which names are allowed, and the check that says what is wrong with one."""
 
 import re
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from workflow_engine.errors import DefinitionError
 

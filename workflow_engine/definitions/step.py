@@ -84,7 +84,9 @@ def check_timeout(step: str, timeout: float | timedelta | None) -> timedelta | N
         raise DefinitionError(f"step {step!r}: timeout must be seconds or a timedelta, not {timeout!r}")
     length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
     if not timedelta(0) < length <= _LONGEST_TIMEOUT:
-        raise DefinitionError(f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {length}")
+        raise DefinitionError(
+            f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {length}"
+        )
     return length
 
 

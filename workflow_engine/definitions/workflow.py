@@ -222,7 +222,17 @@ class Workflow:
         **unknown: Any,
     ) -> Step:
         if unknown:
-            known = ("name", "after", "retry", "timeout", "queue", "priority", "output", "description", "task")
+            known = (
+                "name",
+                "after",
+                "retry",
+                "timeout",
+                "queue",
+                "priority",
+                "output",
+                "description",
+                "task",
+            )
             option = next(iter(unknown))
             raise DefinitionError(
                 f"workflow {self.name!r}: step() has no option {option!r}{did_you_mean(option, known)}"

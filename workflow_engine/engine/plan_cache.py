@@ -34,9 +34,13 @@ class PlanCache:
 
 
 def dispatches(
-    plan: Plan, plan_id: int, run_id: RunId, attempts: Sequence[tuple[int, int]]
+    plan: Plan,
+    plan_id: int,
+    run_id: RunId,
+    attempts: Sequence[tuple[int, int]],
+    run_priority: int | None = None,
 ) -> tuple[Dispatch, ...]:
-    """Return what to send for steps of one run, given as (position, attempt)."""
+    """Return what to send for steps of one run, given as (position, attempt); its own priority wins."""
     made = []
     for position, attempt in attempts:
         step = plan[position]
@@ -50,7 +54,7 @@ def dispatches(
                 workflow=plan.workflow,
                 step=step.name,
                 queue=step.queue,
-                priority=step.priority,
+                priority=step.priority if run_priority is None else run_priority,
                 timeout=step.timeout,
                 join=None if join is None else plan[join].name,
                 join_position=join,

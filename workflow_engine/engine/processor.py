@@ -10,8 +10,11 @@ from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Outcome
 from workflow_engine.engine.plan_cache import PlanCache
+from workflow_engine.errors import DefinitionChanged
 from workflow_engine.model import commands
-from workflow_engine.model.commands import Command, ReleaseSteps
+from workflow_engine.model.commands import Command, ReleaseSteps, StepAttempt
+from workflow_engine.plan.compiler import difference
+from workflow_engine.plan.plan import Plan
 from workflow_engine.store.transaction import Store, Transaction
 
 RETRY_PUBLISHING: Final = timedelta(seconds=1)
@@ -26,7 +29,7 @@ class Processor:
         self._store = store
         self._dispatcher = dispatcher
         self._loss_limit = loss_limit
-        self.plans = PlanCache()
+        self._plans = PlanCache()
 
     def execute(self, command: Command) -> Any:
         """Handle a command in one transaction, then send what it set free; return the command's answer.
@@ -38,9 +41,40 @@ class Processor:
         self.send(outcome.dispatches)
         return outcome.value
 
+    def execute_all(self, submits: Sequence[commands.SubmitRun]) -> list[Any]:
+        """Submit several runs in one transaction, then send their roots; return the answers in order."""
+
+        def work(tx: Transaction) -> list[Outcome]:
+            return [run_handlers.submit_run(command, self._scope(tx)) for command in submits]
+
+        outcomes = self._store.transact(work)
+        self.send([dispatch for outcome in outcomes for dispatch in outcome.dispatches])
+        return [outcome.value for outcome in outcomes]
+
+    def register(self, plan: Plan) -> int:
+        """Store a plan unless its version is known already; return its id.
+
+        Raises:
+            DefinitionChanged: the version is registered with another definition; the message shows the difference.
+        """
+        registered = self._store.transact(lambda tx: tx.plans.register(plan))
+        if registered.digest != plan.digest:
+            raise DefinitionChanged(plan.workflow, plan.version, difference(registered.plan, plan))
+        self._plans.keep(registered)
+        return registered.id
+
     def execute_within(self, command: commands.SubmitRun, tx: Transaction) -> Any:
         """Submit in somebody else's transaction: nothing is sent; the database tells the coordinator at commit."""
         return run_handlers.submit_run(command, self._scope(tx), dispatch=False).value
+
+    def plan(self, plan_id: int) -> Plan:
+        """Return a plan by its id, read from the database the first time."""
+        return self._plans.get(plan_id, self._store)
+
+    def is_current(self, attempt: StepAttempt) -> bool:
+        """Return whether a running attempt may go on: its run is not being cancelled, nor the attempt given away."""
+        with self._store.single() as tx:
+            return tx.steps.is_current(attempt)
 
     def send(self, dispatches: Sequence[Dispatch]) -> None:
         """Hand dispatched steps to the broker; those it does not take are ready again, a little later."""
@@ -50,9 +84,7 @@ class Processor:
             self._dispatcher.dispatch(dispatches)
         except NotDispatched as error:
             attempts = [dispatch.as_attempt for dispatch in error.undelivered]
-            self.execute(
-                ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=RETRY_PUBLISHING)
-            )
+            self.execute(ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=RETRY_PUBLISHING))
 
     def _handle(self, command: Command) -> Outcome:
         single = _SINGLE.get(type(command))
@@ -65,7 +97,7 @@ class Processor:
         return self._store.transact(lambda tx: handler(command, self._scope(tx)))
 
     def _scope(self, tx: Transaction) -> Scope:
-        return Scope(tx=tx, plans=self.plans, loss_limit=self._loss_limit)
+        return Scope(tx=tx, plans=self._plans, loss_limit=self._loss_limit)
 
 
 _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {

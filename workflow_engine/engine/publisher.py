@@ -82,9 +82,7 @@ def step_released(step: str, reason: str) -> Event:
 
 def step_started(step: str, attempt: int, worker: str) -> Event:
     """A worker claimed an attempt."""
-    return Event(
-        name=events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker)
-    )
+    return Event(name=events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker))
 
 
 def step_completed(step: str, attempt: int, seconds: float) -> Event:

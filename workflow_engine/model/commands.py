@@ -1,29 +1,11 @@
 """What may be asked of a run: imperatives, frozen, each handled in one transaction and safe to repeat."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 from workflow_engine.ids import RunId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What a submitter may say about a run beside its input."""
-
-    idempotency_key: str | None = None
-    correlation_id: str | None = None
-    title: str | None = None
-    description: str | None = None
-    tags: Sequence[str] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    agent: str | None = None
-    initiator: str | None = None
-    priority: int | None = None
-    due_at: datetime | None = None
-    scheduled_at: datetime | None = None
-    expires_at: datetime | None = None
+from workflow_engine.model.run_options import RunOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +45,8 @@ class CompleteStep(StepAttempt):
     result: str
     """JSON text."""
     seconds: float
+    run_priority: int | None = None
+    """The run's own priority, if it has one: the children it sets free are sent with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ class Payload(BaseModel):
 
     event: ClassVar[str]
     """The event's name, ``<entity>.<what happened>``."""
-    version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 1
     fired_by: ClassVar[str]
     """The command or service that makes it true."""
     frequency: ClassVar[str]

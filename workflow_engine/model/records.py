@@ -86,6 +86,7 @@ class ClaimedStep:
     results: Mapping[int, Any]
     """The parents' results, by position."""
     correlation_id: str
+    run_priority: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

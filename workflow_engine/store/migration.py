@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, create_engine, pool, text
 from sqlalchemy.exc import OperationalError
 
+from alembic import command
 from workflow_engine.errors import DatabaseUnavailable
 
 _LOCK_KEY = 7_305_808_170_101  # any constant: the advisory lock that migrations of one database share

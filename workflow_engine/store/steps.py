@@ -29,6 +29,7 @@ _NEXT_READY_AT = statement("next_ready_at")
 _FIND_LOST = statement("find_lost")
 _FIND_STRANDED = statement("find_stranded")
 _TOUCH_STRANDED = statement("touch_stranded")
+_FIND_HELD = statement("find_held")
 _IS_CURRENT = statement("is_current")
 
 
@@ -81,9 +82,7 @@ class Steps:
         """Work on the given connection."""
         self._connection = connection
 
-    def claim(
-        self, command: ClaimStep, parents: Sequence[int], events: ClaimEvents
-    ) -> ClaimedStep | None:
+    def claim(self, command: ClaimStep, parents: Sequence[int], events: ClaimEvents) -> ClaimedStep | None:
         """Give a dispatched attempt to a worker; None unless exactly this attempt was waiting."""
         row = self._connection.execute(
             _CLAIM,
@@ -103,7 +102,12 @@ class Steps:
         if row is None:
             return None
         results = {int(position): result for position, result in (row.results or {}).items()}
-        return ClaimedStep(input=row.input, results=results, correlation_id=row.correlation_id)
+        return ClaimedStep(
+            input=row.input,
+            results=results,
+            correlation_id=row.correlation_id,
+            run_priority=row.run_priority,
+        )
 
     def complete(
         self, command: CompleteStep, children: Sequence[int], events: CompletionEvents, *, settle: bool
@@ -186,12 +190,12 @@ class Steps:
     def find_lost(self, lease: timedelta, limit: int) -> list[StepAttempt]:
         """Return attempts whose worker has not been heard of for ``lease``."""
         rows = self._connection.execute(_FIND_LOST, {"lease": lease, "limit": limit})
-        return [
-            StepAttempt(
-                plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt
-            )
-            for row in rows
-        ]
+        return [_attempt(row) for row in rows]
+
+    def find_held(self, worker_id: str, age: timedelta) -> list[tuple[str, StepAttempt]]:
+        """Return what a worker has held for at least ``age``, with the steps' names."""
+        rows = self._connection.execute(_FIND_HELD, {"worker_id": worker_id, "age": age})
+        return [(row.name, _attempt(row)) for row in rows]
 
     def find_stranded(self, age: timedelta, limit: int) -> list[DueStep]:
         """Return steps handed to the broker more than ``age`` ago that no worker has claimed."""
@@ -225,6 +229,12 @@ def _keys(steps: Sequence[StepAttempt | DueStep]) -> dict[str, list[Any]]:
 
 def _as_json(error: StepError) -> str:
     return json.dumps(asdict(error))
+
+
+def _attempt(row: Any) -> StepAttempt:
+    return StepAttempt(
+        plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt
+    )
 
 
 def _due_step(row: Any) -> DueStep:

@@ -14,6 +14,7 @@ from workflow_engine.store.event_log import EventLog
 from workflow_engine.store.plans import Plans
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.steps import Steps
+from workflow_engine.store.views import Views
 from workflow_engine.store.workers import Workers
 
 T = TypeVar("T")
@@ -52,6 +53,11 @@ class Transaction:
     def workers(self) -> Workers:
         """The workers' heartbeats."""
         return Workers(self.connection)
+
+    @cached_property
+    def views(self) -> Views:
+        """The read side."""
+        return Views(self.connection)
 
 
 class Store:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from workflow_engine.engine import publisher
+from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import NOTHING, Outcome
 from workflow_engine.engine.plan_cache import dispatches
-from workflow_engine.errors import IdempotencyConflict
+from workflow_engine.errors import IdempotencyConflict, InvalidInput
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import CancelRun, ExpireRuns, StepError, SubmitRun
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
@@ -41,17 +42,20 @@ def submit_run(command: SubmitRun, scope: Scope, *, dispatch: bool = True) -> Ou
         return Outcome(value=_first_with_this_key(command, plan, scope))
     return Outcome(
         value=Submitted(run_id=command.run_id, created=True),
-        dispatches=dispatches(plan, command.plan_id, command.run_id, [(root, 1) for root in plan.roots])
-        if dispatch
-        else (),
+        dispatches=_root_dispatches(command, plan) if dispatch else (),
     )
+
+
+def _root_dispatches(command: SubmitRun, plan: Plan) -> tuple[Dispatch, ...]:
+    roots = [(root, 1) for root in plan.roots]
+    return dispatches(plan, command.plan_id, command.run_id, roots, command.options.priority)
 
 
 def _first_with_this_key(command: SubmitRun, plan: Plan, scope: Scope) -> Submitted:
     key = command.options.idempotency_key or ""
     owner = scope.tx.runs.find_by_key(plan.namespace, plan.workflow, key)
     if owner is None:
-        raise LookupError(f"plan {command.plan_id} is not registered in this database")
+        raise InvalidInput("session", "is on a database where this workflow is not registered")
     if owner.input_digest != command.input_digest:
         raise IdempotencyConflict(key, owner.run_id)
     return Submitted(run_id=owner.run_id, created=False)
@@ -85,9 +89,7 @@ def expire_runs(command: ExpireRuns, scope: Scope) -> Outcome:
     return NOTHING
 
 
-def end_unstarted(
-    run_id: RunId, held: list[HeldStep], plan: Plan, because: str, scope: Scope
-) -> None:
+def end_unstarted(run_id: RunId, held: list[HeldStep], plan: Plan, because: str, scope: Scope) -> None:
     """Cancel the held steps that do not run, and make the others ask, at their end, whether the run is over."""
     positions = [step.position for step in held if step.state is not StepState.RUNNING]
     ended = scope.tx.steps.end_unstarted(run_id, positions, StepState.CANCELLED)

@@ -1,7 +1,5 @@
 """Claim, complete, fail, lose, stop and release steps; let go of what waited for them."""
 
-from collections import defaultdict
-
 from workflow_engine.definitions.policies import FailurePolicy
 from workflow_engine.engine import publisher
 from workflow_engine.engine.dispatcher import Dispatch
@@ -9,7 +7,6 @@ from workflow_engine.engine.handlers.run import end_unstarted, settle_run
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import NOTHING, Outcome
 from workflow_engine.engine.plan_cache import dispatches
-from workflow_engine.ids import RunId
 from workflow_engine.model.commands import (
     ClaimStep,
     CompleteStep,
@@ -47,9 +44,7 @@ def repair_step(command: ClaimStep, scope: Scope) -> Outcome:
     """
     plan = scope.plan(command.plan_id)
     unclaimed = scope.tx.steps.find_repair(command, plan[command.position].children)
-    return Outcome(
-        dispatches=dispatches(plan, command.plan_id, command.run_id, list(unclaimed.items()))
-    )
+    return Outcome(dispatches=dispatches(plan, command.plan_id, command.run_id, list(unclaimed.items())))
 
 
 def complete_step(command: CompleteStep, scope: Scope) -> Outcome | None:
@@ -81,7 +76,8 @@ def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome |
         return None
     free = [(position, 1) for position in completion.dispatched]
     return Outcome(
-        value=completion, dispatches=dispatches(plan, command.plan_id, command.run_id, free)
+        value=completion,
+        dispatches=dispatches(plan, command.plan_id, command.run_id, free, command.run_priority),
     )
 
 
@@ -184,12 +180,10 @@ def dispatch_ready(command: DispatchReady, scope: Scope) -> Outcome:
     return Outcome(value=len(due), dispatches=redispatches(due, scope))
 
 
-def redispatches(due: list[DueStep], scope: Scope) -> tuple[Dispatch, ...]
+def redispatches(due: list[DueStep], scope: Scope) -> tuple[Dispatch, ...]:
     """Return what to send for steps of several runs."""
-    by_run: dict[tuple[int, RunId], list[tuple[int, int]]] = defaultdict(list)
+    made: list[Dispatch] = []
     for step in due:
-        by_run[step.plan_id, step.run_id].append((step.position, step.attempt))
-    made = []
-    for (plan_id, run_id), attempts in by_run.items():
-        made.extend(dispatches(scope.plan(plan_id), plan_id, run_id, attempts))
+        attempts = [(step.position, step.attempt)]
+        made += dispatches(scope.plan(step.plan_id), step.plan_id, step.run_id, attempts, step.priority)
     return tuple(made)

@@ -31,6 +31,7 @@ WITH claimed AS (
 )
 SELECT runs.input,
        runs.correlation_id,
+       runs.priority AS run_priority,
        (SELECT json_object_agg(parent.position, parent.result)
           FROM steps AS parent
          WHERE parent.run_id = %(run_id)s

@@ -1,0 +1,215 @@
+"""The composition root: settings in; wired clients, Celery apps and coordinators out."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Self
+
+from celery import Celery
+
+from workflow_engine.celery_app.app import create_app, install_step_task
+from workflow_engine.celery_app.dispatcher import CeleryDispatcher
+from workflow_engine.celery_app.hooks import WorkerHooks
+from workflow_engine.celery_app.identity import WorkerIdentity
+from workflow_engine.celery_app.leases import WorkerLease
+from workflow_engine.celery_app.runtime import StepRuntime
+from workflow_engine.client.asynchronous import AsyncWorkflowClient
+from workflow_engine.client.client import WorkflowClient
+from workflow_engine.clock import SystemClock
+from workflow_engine.config import Settings
+from workflow_engine.definitions.registry import Registry
+from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.listener import ListenerService
+from workflow_engine.engine.processor import Processor
+from workflow_engine.engine.readiness import ReadinessService
+from workflow_engine.engine.rescuer import RescueService
+from workflow_engine.engine.supervisor import Supervisor
+from workflow_engine.store.database import Database
+from workflow_engine.store.transaction import Store
+
+
+class Engine:
+    """Everything one process needs, made when first asked for."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        app: Celery | None = None,
+        workflows: Iterable[Workflow | str] = (),
+        application_name: str = "workflow_engine",
+    ) -> None:
+        """Wire from ``settings`` (the environment's unless given), on ``app`` or a Celery app of our own.
+
+        Raises:
+            ConfigurationError: a setting is wrong, or a workflow cannot be imported.
+        """
+        self.settings = settings or Settings()
+        self._given_app = app
+        self._workflows = list(workflows)
+        self._application_name = application_name
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The workflows named in the settings and those given."""
+        registry = Registry(each for each in self._workflows if isinstance(each, Workflow))
+        registry.load(self.settings.workflows)
+        registry.load(each for each in self._workflows if isinstance(each, str))
+        return registry
+
+    @cached_property
+    def app(self) -> Celery:
+        """The Celery app that carries the steps."""
+        if self._given_app is not None:
+            return self._given_app
+        settings = self.settings
+        return create_app(settings.require_broker_url(), settings.require_database_url(), settings.queue)
+
+    @cached_property
+    def store(self) -> Store:
+        """Where all state is."""
+        return Store(self._database(self.settings.database_connections))
+
+    @cached_property
+    def dispatcher(self) -> CeleryDispatcher:
+        """Sends steps to the broker."""
+        return CeleryDispatcher(self.app, None if self._given_app is None else self._given_queue())
+
+    @cached_property
+    def processor(self) -> Processor:
+        """Executes commands."""
+        return Processor(self.store, self.dispatcher, loss_limit=self.settings.loss_limit)
+
+    @cached_property
+    def client(self) -> WorkflowClient:
+        """Submits runs."""
+        return WorkflowClient(
+            self.store,
+            self.processor,
+            self.registry,
+            SystemClock(),
+            namespace=self.settings.namespace,
+            input_limit=self.settings.input_limit_bytes,
+        )
+
+    def install(self) -> Celery:
+        """Register the step task and the worker's heartbeat on the app, and return it."""
+        identity = WorkerIdentity()
+        runtime = StepRuntime(
+            self.processor, self.registry, identity, result_limit=self.settings.result_limit_bytes
+        )
+        # The heartbeat has connections of its own: it beats while every other one is busy.
+        lease = WorkerLease(Store(self._database(1)), self.processor, identity)
+        hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
+        install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
+        return self.app
+
+    def coordinator(self) -> Supervisor:
+        """Return the services that run once the hot path cannot: readiness, listener, rescue."""
+        settings = self.settings
+        readiness = ReadinessService(
+            self.store, self.processor, poll_every=timedelta(seconds=settings.poll_seconds)
+        )
+        rescue = RescueService(
+            self.store,
+            self.processor,
+            self.dispatcher,
+            lease=timedelta(seconds=settings.lease_seconds),
+            stranded_after=timedelta(seconds=settings.stranded_seconds),
+        )
+        return Supervisor([readiness, rescue, ListenerService(self.store.database, [readiness])])
+
+    def close(self) -> None:
+        """Give back what this process opened."""
+        self.store.database.close()
+
+    def _database(self, connections: int) -> Database:
+        return Database(
+            self.settings.require_database_url(),
+            max_connections=connections,
+            application_name=self._application_name,
+        )
+
+    def _given_queue(self) -> str | None:
+        """Steps that name no queue go where the given app's own tasks go, unless the settings say otherwise."""
+        return self.settings.queue if "queue" in self.settings.model_fields_set else None
+
+
+class Client(WorkflowClient):
+    """Submits runs to the database and broker in the settings (``WFE_DATABASE_URL``, ``WFE_BROKER_URL``).
+
+    A process needs one; it is safe to share between threads and survives forks.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        app: Celery | None = None,
+        workflows: Iterable[Workflow | str] = (),
+    ) -> None:
+        """Wire a client.
+
+        Args:
+            settings: in place of those from the environment.
+            app: the Celery app to publish with; by default one of our own.
+            workflows: workflows (or import paths) that ``submit`` may name, beside those of ``WFE_WORKFLOWS``.
+
+        Raises:
+            ConfigurationError: a setting is missing or wrong.
+        """
+        engine = Engine(settings, app=app, workflows=workflows)
+        super().__init__(
+            engine.store,
+            engine.processor,
+            engine.registry,
+            SystemClock(),
+            namespace=engine.settings.namespace,
+            input_limit=engine.settings.input_limit_bytes,
+        )
+        self.engine = engine
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient(AsyncWorkflowClient):
+    """``Client`` for asyncio."""
+
+    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+        """Wire a client; arguments as ``Client``."""
+        client = Client(settings, **options)
+        super().__init__(client)
+        self._owned = client
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        self._owned.close()
+
+
+def install(
+    app: Celery, workflows: Iterable[Workflow | str] = (), *, settings: Settings | None = None
+) -> Engine:
+    """Make an existing Celery app run steps: ``celery -A yours worker`` then does.
+
+    The app keeps its result backend, its routes and its tasks; they may be steps as they are
+    (``workflow.step(task=…)``).
+
+    Args:
+        app: your Celery app.
+        workflows: the workflows its workers can run, or their import paths, beside those of ``WFE_WORKFLOWS``.
+        settings: in place of those from the environment.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong.
+    """
+    engine = Engine(settings, app=app, workflows=workflows)
+    engine.install()
+    return engine

@@ -1,0 +1,66 @@
+"""create_app: an app of our own, every Celery setting in one place; install: join somebody else's."""
+
+from celery import Celery
+from kombu import Queue
+
+from workflow_engine.celery_app.hooks import WorkerHooks
+from workflow_engine.celery_app.runtime import StepRuntime
+from workflow_engine.celery_app.step_backend import StepBackend
+from workflow_engine.celery_app.task import StepTask
+
+_BROKER_PATIENCE = 5.0
+"""Seconds to wait for a broker's socket before it counts as down."""
+
+
+def create_app(broker_url: str, database_url: str, queue: str) -> Celery:
+    """Return a Celery app for workers and clients that have none of their own."""
+    app = Celery("workflow_engine")
+    app.conf.update(
+        broker_url=broker_url,
+        result_backend=f"wfe+{database_url}",
+        task_default_queue=queue,
+        task_queues=[Queue(queue)],
+        task_create_missing_queues=True,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,  # a long step must not hold short ones that an idle worker could run
+        worker_send_task_events=True,
+        task_send_sent_event=False,
+        task_track_started=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # a step's commit does not need the broker
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(broker_url),
+        worker_hijack_root_logger=True,
+        enable_utc=True,
+    )
+    return app
+
+
+def install_step_task(app: Celery, runtime: StepRuntime, hooks: WorkerHooks, database_url: str) -> None:
+    """Register the step task, with a durable backend of its own, and the worker's heartbeat on ``app``.
+
+    The app's result backend and its other tasks stay what they are.
+    """
+    task = StepTask()
+    task.runtime = runtime
+    backend = StepBackend(app, url=f"wfe+{database_url}")
+    backend.runtime = runtime
+    task.backend = backend
+    app.register_task(task)
+    hooks.connect()
+
+
+def _transport_options(broker_url: str) -> dict[str, object]:
+    if broker_url.startswith(("redis", "rediss", "valkey")):
+        return {
+            "socket_connect_timeout": _BROKER_PATIENCE,
+            "socket_timeout": 30.0,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            # Longer than any step should take between heartbeats; a repeated message is ignored, so short is safe too.
+            "visibility_timeout": 3_600,
+        }
+    return {"confirm_publish": True}

@@ -1,0 +1,112 @@
+"""CeleryDispatcher: sends claimed steps to their queues, each as one message of constant size."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from celery import Celery
+from celery.utils.nodenames import anon_nodename
+from kombu.exceptions import OperationalError
+
+from workflow_engine.celery_app.messages import STEP_TASK, attempt_as_header, task_id
+from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
+
+KILL_GRACE: Final = 5.0
+"""Seconds between a step's own timeout (an exception in the handler) and the killing of its process."""
+
+_RETRY_POLICY: Final = {"max_retries": 2, "interval_start": 0.0, "interval_step": 0.1, "interval_max": 0.2}
+"""A broker that is down is noticed within a second; the step then waits in the database, not in this process."""
+
+
+class CeleryDispatcher:
+    """Hands steps to Celery's broker."""
+
+    def __init__(self, app: Celery, default_queue: str | None = None) -> None:
+        """Publish through ``app``; steps that name no queue go to ``default_queue``, or to the app's own."""
+        self._app = app
+        self._default_queue = default_queue
+
+    def dispatch(self, steps: Sequence[Dispatch]) -> None:
+        """Send each step once.
+
+        Raises:
+            NotDispatched: the broker stopped taking messages; it names the steps that were not sent.
+        """
+        sent = 0
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer:
+                for step in steps:
+                    self._send(producer, step)
+                    sent += 1
+        except (OperationalError, OSError) as error:
+            raise NotDispatched(steps[sent:], f"{type(error).__name__}: {error}") from error
+
+    def is_idle(self, queue: str | None) -> bool:
+        """Return whether no message waits in a queue; False if the broker cannot tell."""
+        name = self._queue(queue)
+        try:
+            with self._app.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+                declared = (
+                    self._app.amqp.queues[name].bind(connection.default_channel).queue_declare(passive=True)
+                )
+                return bool(declared.message_count == 0)
+        except Exception:
+            return False
+
+    def _send(self, producer: Any, step: Dispatch) -> None:
+        self._app.amqp.send_task_message(
+            producer,
+            STEP_TASK,
+            _message(self._app, step),
+            queue=self._queue(step.queue),
+            priority=_broker_priority(self._app, step.priority),
+            retry=True,
+            retry_policy=_RETRY_POLICY,
+            serializer="json",
+        )
+
+    def _queue(self, queue: str | None) -> str:
+        return queue or self._default_queue or self._app.conf.task_default_queue
+
+
+def _message(app: Celery, step: Dispatch) -> Any:
+    """Return Celery's message for a step, sent as a part of the chord it feeds, as ``celery.chord`` sends its parts."""
+    group, chord = (None, None) if step.join is None else _chord(step)
+    soft, hard = (None, None) if step.timeout is None else (step.timeout, step.timeout + KILL_GRACE)
+    identifier = task_id(step.run_id, step.step, step.attempt)
+    message = app.amqp.as_task_v2(
+        identifier,
+        STEP_TASK,
+        group_id=group,
+        chord=chord,
+        soft_time_limit=soft,
+        time_limit=hard,
+        root_id=step.run_id,
+        shadow=f"{step.workflow}.{step.step}",
+        argsrepr=f"(run={step.run_id}, step={step.step}, attempt={step.attempt})",
+        kwargsrepr="{}",
+        origin=anon_nodename(),
+        create_sent_event=app.conf.task_send_sent_event,
+    )
+    message.headers.update(attempt_as_header(step.as_attempt))
+    return message
+
+
+def _chord(step: Dispatch) -> tuple[str, dict[str, Any]]:
+    group = f"{step.run_id}.{step.join}"
+    body = {
+        "task": STEP_TASK,
+        "args": [],
+        "kwargs": {},
+        "options": {"task_id": task_id(step.run_id, step.join or "", 1), "root_id": step.run_id},
+        "subtask_type": None,
+        "immutable": True,
+    }
+    return group, body
+
+
+def _broker_priority(app: Celery, rank: int) -> int:
+    """Return the broker's number for a priority: RabbitMQ's highest is 9, Redis' transport turns it round."""
+    urgent_is_low = app.connection_for_write().transport.driver_type in {"redis", "memory"}
+    steps = (9, 6, 3, 0) if urgent_is_low else (0, 3, 6, 9)
+    return steps[rank]

@@ -1,0 +1,87 @@
+"""What went wrong in a handler, as the engine stores it; and whether to try again."""
+
+import traceback
+from datetime import timedelta
+from random import Random
+from typing import Any, Final
+
+from celery.exceptions import Retry as CeleryRetry
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+
+from workflow_engine.definitions.handlers import TaskHandler
+from workflow_engine.definitions.policies import NO_RETRY, Retry
+from workflow_engine.definitions.step import Step
+from workflow_engine.errors import HandlerExited, NonRetryable, StepTimeout
+from workflow_engine.model.commands import StepError
+
+MESSAGE_LIMIT: Final = 10_000
+TRACEBACK_LIMIT: Final = 20_000
+"""Characters of a message and of a traceback that are kept with the step."""
+
+_RANDOM: Final = Random()  # noqa: S311  spreads retries in time; nothing secret
+
+
+def described(error: BaseException) -> StepError:
+    """Return an exception as it is stored: NUL characters, which PostgreSQL refuses, are replaced."""
+    lines = traceback.format_exception(error)
+    return StepError(
+        error_class=type(error).__name__,
+        message=_storable(str(error))[:MESSAGE_LIMIT],
+        traceback=_storable("".join(lines))[-TRACEBACK_LIMIT:],
+    )
+
+
+def as_failure(error: BaseException, step: Step) -> BaseException:
+    """Return what a caught exception means: time limits and ``sys.exit`` get a name that says so."""
+    if isinstance(error, SoftTimeLimitExceeded | TimeLimitExceeded):
+        seconds = step.timeout.total_seconds() if step.timeout else float(error.args[0] if error.args else 0)
+        failure: BaseException = StepTimeout(step.name, seconds)
+    elif isinstance(error, SystemExit):
+        failure = HandlerExited(f"the handler called sys.exit({error.code!r})")
+    else:
+        return error
+    failure.__cause__ = error
+    return failure
+
+
+def retry_delay(error: BaseException, step: Step, attempt: int) -> timedelta | None:
+    """Return how long until the next attempt; None: the step has failed."""
+    if isinstance(step.handler, TaskHandler) and step.retry is NO_RETRY:
+        return _delay_of_task(error, step.handler.task, attempt)
+    return step.retry.delay_after(error, attempt, _RANDOM)
+
+
+def _delay_of_task(error: BaseException, task: Any, attempt: int) -> timedelta | None:
+    """An existing task keeps its own retries: those it asks for with ``self.retry`` or ``autoretry_for``."""
+    asked = _asked_for_retry(error)
+    if asked is None or isinstance(error, NonRetryable):
+        return None
+    max_retries = asked.get("max_retries")
+    if max_retries is None:
+        max_retries = task.max_retries
+    if max_retries is not None and attempt > max_retries:
+        return None
+    countdown = asked.get("countdown")
+    seconds = task.default_retry_delay if countdown is None else countdown
+    policy = Retry(
+        max_attempts=attempt + 1, base_delay=float(seconds), factor=1, max_delay=float(seconds), jitter=False
+    )
+    return policy.delay_after(error, attempt, _RANDOM)
+
+
+def _asked_for_retry(error: BaseException) -> dict[str, Any] | None:
+    """Return the arguments of the ``Task.retry`` call that raised ``error``, if one did.
+
+    Called inside our step, a task is "called directly", so its ``retry`` sends nothing and raises; the frame tells.
+    """
+    frame = error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if code.co_name == "retry" and code.co_filename.endswith("celery/app/task.py"):
+            return dict(frame.tb_frame.f_locals)
+        frame = frame.tb_next
+    return {"countdown": error.when} if isinstance(error, CeleryRetry) else None
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -1,0 +1,73 @@
+"""Celery's worker signals: the heartbeat that is the lease of every step a worker runs."""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event as Flag
+from threading import Thread
+from typing import Any, Final
+
+from celery import signals
+from celery.worker import state as worker_state
+
+from workflow_engine.celery_app.leases import WorkerLease
+from workflow_engine.celery_app.messages import STEP_TASK
+from workflow_engine.errors import WorkflowEngineError
+
+logger = logging.getLogger(__name__)
+
+_RECONCILE_EVERY: Final = 5
+"""Heartbeats between two looks for attempts that are ours in the database and nobody's in this process."""
+
+
+class WorkerHooks:
+    """Starts and stops with the worker's main process; does nothing in clients and pool processes."""
+
+    def __init__(self, lease: WorkerLease, *, every: timedelta) -> None:
+        """Renew ``lease`` ``every`` so often."""
+        self._lease = lease
+        self._every = every
+        self._stopping = Flag()
+        self._thread: Thread | None = None
+
+    def connect(self) -> None:
+        """Listen to Celery's signals."""
+        signals.celeryd_after_setup.connect(self._on_setup, weak=False)
+        signals.worker_ready.connect(self._on_ready, weak=False)
+        signals.worker_shutdown.connect(self._on_shutdown, weak=False)
+
+    def _on_setup(self, sender: str, **_: Any) -> None:
+        # Before the pool forks, so that its processes claim in the name of this worker.
+        self._lease.identity.name = sender
+        self._lease.identity.pid = os.getpid()
+        self._try(self._lease.beat)
+
+    def _on_ready(self, **_: Any) -> None:
+        self._thread = Thread(target=self._run, name="wfe-heartbeat", daemon=True)
+        self._thread.start()
+
+    def _on_shutdown(self, **_: Any) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self._every.total_seconds() + 5)
+            self._try(self._lease.forget)
+
+    def _run(self) -> None:
+        beats = 0
+        while not self._stopping.wait(self._every.total_seconds()):
+            self._try(self._lease.beat)
+            beats += 1
+            if beats % _RECONCILE_EVERY == 0:
+                self._try(lambda: self._lease.reconcile(tasks_at_hand()))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except WorkflowEngineError as error:
+            logger.warning("worker heartbeat: %s", error)
+
+
+def tasks_at_hand() -> set[str]:
+    """Return the ids of the step tasks this worker has received and not finished."""
+    return {request.id for request in list(worker_state.requests.values()) if request.name == STEP_TASK}

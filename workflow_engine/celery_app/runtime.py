@@ -1,0 +1,212 @@
+"""StepRuntime: run one attempt of one step inside a Celery worker, and report what came of it."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Event as Flag
+from typing import Any, Final, TypeVar
+
+from celery.exceptions import Ignore, Retry
+
+from workflow_engine.celery_app.failures import as_failure, described, retry_delay
+from workflow_engine.celery_app.identity import WorkerIdentity
+from workflow_engine.celery_app.messages import attempt_from_request
+from workflow_engine.definitions.context import StepContext
+from workflow_engine.definitions.registry import Registry
+from workflow_engine.definitions.step import Step
+from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.processor import Processor
+from workflow_engine.errors import DatabaseUnavailable, StepCancelled
+from workflow_engine.model.commands import (
+    ClaimStep,
+    CompleteStep,
+    FailStep,
+    LoseStep,
+    ReleaseSteps,
+    StepAttempt,
+    StopStep,
+)
+from workflow_engine.model.json_values import result_as_json
+from workflow_engine.model.records import ClaimedStep
+from workflow_engine.plan.plan import Plan
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_WITHOUT_DEFINITION: Final = timedelta(seconds=10)
+"""How long a step waits after a worker that does not know its workflow has had it."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+"""Seconds between tries while PostgreSQL is down."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """The attempt at hand, between the handler and the result backend; kept on Celery's request."""
+
+    attempt: StepAttempt
+    report: CompleteStep | FailStep | StopStep | None = None
+
+
+class StepRuntime:
+    """Claims attempts, calls handlers, and turns what happened into commands.
+
+    The Celery task calls ``run``; the result backend calls ``report``, as Celery tells it how the task ended. So there
+    is one reporter of outcomes.
+    """
+
+    def __init__(
+        self, processor: Processor, registry: Registry, identity: WorkerIdentity, *, result_limit: int
+    ) -> None:
+        """Run the steps of the workflows in ``registry``."""
+        self._processor = processor
+        self._registry = registry
+        self._identity = identity
+        self._result_limit = result_limit
+
+    def run(self, request: Any) -> Any:
+        """Run the attempt that a message names and return its result, as JSON values.
+
+        Raises:
+            Ignore: the attempt is not to be had: late, repeated, or of a workflow this worker does not know.
+            Retry: the handler failed and the step will be tried again.
+            Exception: the handler's own, if the step has failed for good.
+        """
+        attempt = attempt_from_request(request)
+        plan, workflow, step = self._definition(attempt)
+        claimed = self._claim(attempt)
+        running = _Running(attempt)
+        request.wfe_running = running
+        return self._call(running, plan, workflow, step, claimed)
+
+    def report(self, request: Any, error: BaseException | None = None) -> None:
+        """Commit how an attempt ended; come back only when it is committed.
+
+        ``error`` speaks for attempts whose process could not: a hard time limit, a revoked task.
+        """
+        running = getattr(request, "wfe_running", None)
+        command = running.report if running else None
+        if command is None:
+            command = self._failure(attempt_from_request(request), error or RuntimeError("no outcome"))
+        until_committed(lambda: self._processor.execute(command))
+
+    def revoke(self, request: Any, reason: str) -> None:
+        """End an attempt whose task somebody revoked: its step fails, whether it had begun or not."""
+        attempt = attempt_from_request(request)
+        self._processor.execute(self._claim_command(attempt))
+        self._processor.execute(FailStep(**_key(attempt), error=described(Revoked(reason)), retry_in=None))
+
+    def lose(self, attempt: StepAttempt, reason: str) -> None:
+        """Give an attempt away whose process is gone."""
+        self._processor.execute(LoseStep(**_key(attempt), reason=reason))
+
+    def _definition(self, attempt: StepAttempt) -> tuple[Plan, Workflow, Step]:
+        plan = until_committed(lambda: self._processor.plan(attempt.plan_id))
+        workflow = self._registry.find(plan.namespace, plan.workflow, plan.version)
+        name = plan[attempt.position].name
+        if workflow is None or name not in workflow.steps:
+            reason = f"worker {self._identity.name} does not have {plan.workflow} {plan.version}, step {name}"
+            logger.warning("%s; the step waits for one that has it", reason)
+            release = ReleaseSteps(attempts=[attempt], reason=reason, retry_in=_WITHOUT_DEFINITION)
+            until_committed(lambda: self._processor.execute(release))
+            raise Ignore(reason)
+        return plan, workflow, workflow.steps[name]
+
+    def _claim(self, attempt: StepAttempt) -> ClaimedStep:
+        command = self._claim_command(attempt)
+        claimed: ClaimedStep | None = until_committed(lambda: self._processor.execute(command))
+        if claimed is None:
+            raise Ignore("this attempt is finished, given away, or another worker's")
+        return claimed
+
+    def _claim_command(self, attempt: StepAttempt) -> ClaimStep:
+        return ClaimStep(**_key(attempt), worker_id=self._identity.id, worker_name=self._identity.name)
+
+    def _call(
+        self, running: _Running, plan: Plan, workflow: Workflow, step: Step, claimed: ClaimedStep
+    ) -> Any:
+        attempt = running.attempt
+        started = time.perf_counter()
+        try:
+            context = self._context(attempt, plan, workflow, step, claimed)
+            result = step.storable(step.handler(context))
+            text = result_as_json(result, self._result_limit)
+        except StepCancelled:
+            self._processor.execute(StopStep(**_key(attempt)))
+            raise Ignore("the run was cancelled") from None
+        except (Exception, SystemExit) as error:
+            self._raise_failure(running, step, error)
+        running.report = CompleteStep(
+            **_key(attempt),
+            result=text,
+            seconds=time.perf_counter() - started,
+            run_priority=claimed.run_priority,
+        )
+        return result
+
+    def _raise_failure(self, running: _Running, step: Step, error: BaseException) -> None:
+        failure = as_failure(error, step)
+        delay = retry_delay(failure, step, running.attempt.attempt)
+        running.report = FailStep(**_key(running.attempt), error=described(failure), retry_in=delay)
+        if delay is not None:
+            raise Retry(exc=failure, when=delay.total_seconds()) from error
+        raise failure
+
+    def _failure(self, attempt: StepAttempt, error: BaseException) -> FailStep:
+        plan = self._processor.plan(attempt.plan_id)
+        workflow = self._registry.find(plan.namespace, plan.workflow, plan.version)
+        step = workflow.steps.get(plan[attempt.position].name) if workflow else None
+        if step is None:
+            return FailStep(**_key(attempt), error=described(error), retry_in=None)
+        failure = as_failure(error, step)
+        delay = retry_delay(failure, step, attempt.attempt)
+        return FailStep(**_key(attempt), error=described(failure), retry_in=delay)
+
+    def _context(
+        self, attempt: StepAttempt, plan: Plan, workflow: Workflow, step: Step, claimed: ClaimedStep
+    ) -> StepContext:
+        return StepContext(
+            run_id=attempt.run_id,
+            workflow=workflow.name,
+            version=workflow.version,
+            namespace=workflow.namespace,
+            step=step.name,
+            attempt=attempt.attempt,
+            input=workflow.parse_input(claimed.input),
+            results={plan[position].name: result for position, result in claimed.results.items()},
+            correlation_id=claimed.correlation_id,
+            _heartbeat=lambda: self._check_current(attempt),
+        )
+
+    def _check_current(self, attempt: StepAttempt) -> None:
+        if not self._processor.is_current(attempt):
+            raise StepCancelled("the run was cancelled, or this attempt was given to another worker")
+
+
+class Revoked(Exception):
+    """Somebody revoked the Celery task of an attempt."""
+
+
+def until_committed(action: Callable[[], T]) -> T:
+    """Do ``action``, waiting for PostgreSQL as long as it is down: no message is acknowledged before its commit.
+
+    A worker that is told to stop while it waits is stopped by Celery; its steps then go to another one.
+    """
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return action()
+        except DatabaseUnavailable as error:
+            logger.warning("waiting %.1f s for PostgreSQL: %s", wait, error)
+            Flag().wait(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+
+def _key(attempt: StepAttempt) -> dict[str, Any]:
+    return {
+        "plan_id": attempt.plan_id,
+        "run_id": attempt.run_id,
+        "position": attempt.position,
+        "attempt": attempt.attempt,
+    }

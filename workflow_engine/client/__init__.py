@@ -1,0 +1,1 @@
+"""Clients: submit, watch, wait for and cancel runs. Used by applications, API and CLI."""

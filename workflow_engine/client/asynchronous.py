@@ -1,0 +1,99 @@
+"""The same clients for asyncio: each call runs in a thread, so that no event loop ever waits for a database."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Self
+
+from workflow_engine.client.client import WorkflowClient
+from workflow_engine.client.handle import RunHandle
+from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.ids import RunId
+from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
+from workflow_engine.model.run import RunState
+from workflow_engine.store.views import WorkflowRecord
+
+
+class AsyncRunHandle:
+    """One run; see ``RunHandle``."""
+
+    def __init__(self, handle: RunHandle) -> None:
+        """Wrap a handle."""
+        self._handle = handle
+
+    @property
+    def id(self) -> RunId:
+        """The run's id."""
+        return self._handle.id
+
+    @property
+    def created(self) -> bool:
+        """False where an idempotency key led to a run that was there before."""
+        return self._handle.created
+
+    async def record(self) -> RunRecord:
+        """Return the run's row as it is now."""
+        return await asyncio.to_thread(lambda: self._handle.record)
+
+    async def state(self) -> RunState:
+        """Return where the run stands now."""
+        return await asyncio.to_thread(lambda: self._handle.state)
+
+    async def result(self) -> dict[str, Any]:
+        """Return the results of the steps nobody waits for, by name."""
+        return await asyncio.to_thread(lambda: self._handle.result)
+
+    async def wait(self, timeout: float | None = None) -> Self:
+        """Come back when the run has ended.
+
+        Raises:
+            RunTimeout: it had not ended after ``timeout`` seconds; it goes on.
+        """
+        await asyncio.to_thread(self._handle.wait, timeout)
+        return self
+
+    async def steps(self) -> list[StepRecord]:
+        """Return the run's steps in topological order."""
+        return await asyncio.to_thread(self._handle.steps)
+
+    async def events(self, after: int = 0) -> list[EventRecord]:
+        """Return the run's events, oldest first."""
+        return await asyncio.to_thread(self._handle.events, after)
+
+    async def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
+        """Cancel the run; False if it had ended already."""
+        return await asyncio.to_thread(self._handle.cancel, reason, actor=actor)
+
+
+class AsyncWorkflowClient:
+    """Submits runs from asyncio; see ``WorkflowClient``."""
+
+    def __init__(self, client: WorkflowClient) -> None:
+        """Wrap a client."""
+        self._client = client
+
+    async def submit(self, workflow: Workflow | str, input: Any = None, **options: Any) -> AsyncRunHandle:  # noqa: A002
+        """Store a run and start it; arguments and errors as ``WorkflowClient.submit``."""
+        return AsyncRunHandle(await asyncio.to_thread(self._client.submit, workflow, input, **options))
+
+    async def submit_many(
+        self, workflow: Workflow | str, inputs: Iterable[Any], **options: Any
+    ) -> list[AsyncRunHandle]:
+        """Store many runs in one transaction; arguments and errors as ``WorkflowClient.submit_many``."""
+        handles = await asyncio.to_thread(self._client.submit_many, workflow, inputs, **options)
+        return [AsyncRunHandle(handle) for handle in handles]
+
+    async def run(self, run_id: str) -> AsyncRunHandle:
+        """Return the run with an id.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        return AsyncRunHandle(await asyncio.to_thread(self._client.run, run_id))
+
+    async def runs(self, **wanted: Any) -> list[RunRecord]:
+        """Return the newest runs that fit; arguments as ``WorkflowClient.runs``."""
+        return await asyncio.to_thread(lambda: self._client.runs(**wanted))
+
+    async def workflows(self) -> list[WorkflowRecord]:
+        """Return every version ever submitted in this namespace."""
+        return await asyncio.to_thread(self._client.workflows)

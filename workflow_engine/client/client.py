@@ -1,0 +1,214 @@
+"""WorkflowClient: submit runs and find them again."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from workflow_engine.client.handle import RunHandle
+from workflow_engine.clock import Clock
+from workflow_engine.definitions.names import did_you_mean
+from workflow_engine.definitions.registry import Registry
+from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.handlers.run import Submitted
+from workflow_engine.engine.processor import Processor
+from workflow_engine.errors import InvalidInput, RunNotFound, WorkflowNotFound
+from workflow_engine.ids import RunId, new_run_id
+from workflow_engine.model.commands import SubmitRun
+from workflow_engine.model.json_values import input_as_json
+from workflow_engine.model.records import RunRecord
+from workflow_engine.model.run import RunState
+from workflow_engine.model.run_options import RunOptions, run_options
+from workflow_engine.plan.compiler import compile_plan
+from workflow_engine.store.session import caller_transaction
+from workflow_engine.store.transaction import Store
+from workflow_engine.store.views import RunFilter, WorkflowRecord
+
+BATCH_LIMIT = 1_000
+"""Runs that one ``submit_many`` may hold."""
+
+
+class WorkflowClient:
+    """Submits runs to one database and broker."""
+
+    def __init__(
+        self,
+        store: Store,
+        processor: Processor,
+        registry: Registry,
+        clock: Clock,
+        *,
+        namespace: str,
+        input_limit: int,
+    ) -> None:
+        """Use the given parts; applications call ``Client()``, which wires them from the settings."""
+        self._store = store
+        self._processor = processor
+        self._registry = registry
+        self._clock = clock
+        self._namespace = namespace
+        self._input_limit = input_limit
+        self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
+
+    def submit(
+        self,
+        workflow: Workflow | str,
+        input: Any = None,  # noqa: A002  the word of the public interface
+        *,
+        version: str | None = None,
+        session: object = None,
+        **options: Any,
+    ) -> RunHandle:
+        """Store a run and start it.
+
+        Args:
+            workflow: the workflow, or the name of one that is loaded here or was submitted before.
+            input: what the handlers get as ``ctx.input``: JSON, or an instance of the workflow's input model.
+            version: of a workflow given by name; the newest unless named.
+            session: a SQLAlchemy session or connection, or a psycopg connection: the run then exists if and only if
+                that transaction commits, and starts when it does.
+            **options: ``idempotency_key``, ``correlation_id``, ``title``, ``description``, ``tags``, ``metadata``,
+                ``agent``, ``initiator``, ``priority``, ``due_at``, ``scheduled_at``, ``expires_at`` or ``expires_in``.
+
+        Raises:
+            InvalidInput: the input or an option is refused; nothing is stored.
+            IdempotencyConflict: the key belongs to a run with another input.
+            WorkflowNotFound: no workflow of that name and version is known.
+            DefinitionError: the workflow cannot work, or its version is registered with another definition.
+            DatabaseUnavailable: PostgreSQL does not answer; nothing is stored.
+        """
+        command = self._command(workflow, input, version, run_options(self._clock.now(), **options))
+        if session is not None:
+            submitted: Submitted = self._processor.execute_within(command, caller_transaction(session))
+        else:
+            submitted = self._processor.execute(command)
+        return self._handle(submitted.run_id, created=submitted.created)
+
+    def submit_many(
+        self, workflow: Workflow | str, inputs: Iterable[Any], *, version: str | None = None, **options: Any
+    ) -> list[RunHandle]:
+        """Store up to 1,000 runs in one transaction, and start them: all of them, or none.
+
+        Args:
+            workflow: as for ``submit``.
+            inputs: one input for each run.
+            version: as for ``submit``.
+            **options: as for ``submit``, the same for every run, without ``idempotency_key``.
+
+        Raises:
+            InvalidInput: an input is refused; the message names its index. Nothing is stored.
+        """
+        if "idempotency_key" in options:
+            raise InvalidInput("idempotency_key", "names one run; submit_many makes many")
+        checked = run_options(self._clock.now(), **options)
+        commands = []
+        for index, value in enumerate(inputs):
+            if index >= BATCH_LIMIT:
+                raise InvalidInput("inputs", f"a batch has at most {BATCH_LIMIT} runs")
+            try:
+                commands.append(self._command(workflow, value, version, checked))
+            except InvalidInput as error:
+                raise InvalidInput(f"inputs[{index}].{error.field}", error.reason) from None
+        return [self._handle(each.run_id) for each in self._processor.execute_all(commands)]
+
+    def run(self, run_id: str) -> RunHandle:
+        """Return the run with an id.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        handle = self._handle(RunId(run_id))
+        if handle.record.namespace != self._namespace:
+            raise RunNotFound(run_id)
+        return handle
+
+    def runs(
+        self,
+        *,
+        workflow: str | None = None,
+        states: Iterable[str] = (),
+        tag: str | None = None,
+        limit: int = 50,
+        before: RunRecord | None = None,
+    ) -> list[RunRecord]:
+        """Return the newest runs that fit, at most ``limit`` (1 to 1,000); ``before`` is the last of the page before.
+
+        Raises:
+            InvalidInput: a state that does not exist, or a limit out of range.
+        """
+        if not 1 <= limit <= 1_000:
+            raise InvalidInput("limit", f"must be from 1 to 1000, not {limit}")
+        wanted = RunFilter(
+            namespace=self._namespace,
+            workflow=workflow,
+            states=[_run_state(state) for state in states],
+            tag=tag,
+            before=None if before is None else (before.created_at, before.id),
+        )
+        with self._store.single() as tx:
+            return tx.views.page_runs(wanted, limit)
+
+    def workflows(self) -> list[WorkflowRecord]:
+        """Return every version ever submitted in this namespace."""
+        with self._store.single() as tx:
+            return tx.views.workflows(self._namespace)
+
+    def register(self, workflow: Workflow) -> int:
+        """Store a workflow's plan unless its version is known; return the plan's id. ``submit`` does it by itself.
+
+        Raises:
+            DefinitionError: the workflow cannot work, or its version is registered with another definition.
+        """
+        # Steps may be added until the first submit, so the number of steps is part of what was registered.
+        key = (id(workflow), len(workflow.steps))
+        known = self._plan_ids.get(key)
+        if known is None:
+            known = (workflow, self._processor.register(compile_plan(workflow)))
+            self._plan_ids[key] = known
+        return known[1]
+
+    def _command(
+        self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions
+    ) -> SubmitRun:
+        definition = self._loaded(workflow, version) if isinstance(workflow, str) else workflow
+        if definition is not None:
+            value = definition.storable_input(value)
+        text = input_as_json(value, self._input_limit)
+        plan_id = (
+            self._registered(str(workflow), version) if definition is None else self.register(definition)
+        )
+        return SubmitRun(
+            run_id=new_run_id(),
+            plan_id=plan_id,
+            input=text,
+            input_digest=hashlib.sha256(text.encode()).hexdigest(),
+            options=options,
+        )
+
+    def _loaded(self, name: str, version: str | None) -> Workflow | None:
+        try:
+            return self._registry.get(name, namespace=self._namespace, version=version)
+        except WorkflowNotFound:
+            return None
+
+    def _registered(self, name: str, version: str | None) -> int:
+        """Return the plan of a workflow whose code is elsewhere: workers have it, this process does not."""
+        with self._store.single() as tx:
+            found = tx.plans.find(name, namespace=self._namespace, version=version)
+            if found is not None:
+                return found.id
+            known = {each.workflow for each in tx.views.workflows(self._namespace)}
+        known |= {each.name for each in self._registry}
+        wanted = f"workflow {name!r}" + (f" version {version!r}" if version else "")
+        raise WorkflowNotFound(
+            f"{wanted} is not known in namespace {self._namespace!r}{did_you_mean(name, known)}"
+        )
+
+    def _handle(self, run_id: RunId, *, created: bool = True) -> RunHandle:
+        return RunHandle(run_id, self._store, self._processor, created=created)
+
+
+def _run_state(state: str) -> RunState:
+    try:
+        return RunState(state)
+    except ValueError:
+        raise InvalidInput("state", f"must be one of {', '.join(RunState)}, not {state!r}") from None

@@ -1,0 +1,111 @@
+"""RunHandle: one run, as its submitter sees it."""
+
+from threading import Event as Flag
+from time import monotonic
+from typing import Any, Final, Self
+
+from workflow_engine.engine.processor import Processor
+from workflow_engine.errors import RunNotFound, RunTimeout
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import CancelRun
+from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
+from workflow_engine.model.run import FINAL_RUN_STATES, RunState
+from workflow_engine.model.step import StepState
+from workflow_engine.store.transaction import Store
+
+_FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.25
+"""Seconds between two looks at a run that somebody waits for: quick at first, then sparing."""
+GROWTH: Final = 1.5
+
+
+class RunHandle:
+    """One run: where it stands, what it made, and what may be asked of it."""
+
+    def __init__(self, run_id: RunId, store: Store, processor: Processor, *, created: bool = True) -> None:
+        """Name a run; nothing is read yet."""
+        self.id = run_id
+        self.created = created
+        """False where an idempotency key led to a run that was there before."""
+        self._store = store
+        self._processor = processor
+
+    def __repr__(self) -> str:
+        return f"RunHandle({self.id!r})"
+
+    @property
+    def record(self) -> RunRecord:
+        """The run's row as it is now.
+
+        Raises:
+            RunNotFound: it is not there.
+        """
+        with self._store.single() as tx:
+            record = tx.views.find_run(self.id)
+        if record is None:
+            raise RunNotFound(self.id)
+        return record
+
+    @property
+    def state(self) -> RunState:
+        """Where the run stands now."""
+        with self._store.single() as tx:
+            state = tx.views.run_state(self.id)
+        if state is None:
+            raise RunNotFound(self.id)
+        return state
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The results of the steps nobody waits for, by name; those that have not succeeded are absent."""
+        with self._store.single() as tx:
+            plan_id = tx.views.plan_of(self.id)
+        if plan_id is None:
+            raise RunNotFound(self.id)
+        sinks = self._processor.plan(plan_id).sinks
+        with self._store.single() as tx:
+            return tx.views.results_of(self.id, sinks)
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """The failure that decided the run: ``step``, ``error_class`` and ``message``; None without one."""
+        error = self.record.error
+        return None if error is None else dict(error)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Come back when the run has ended, however it did.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            RunTimeout: it had not ended by then; it goes on.
+            RunNotFound: it is not there.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        pause = _FIRST_LOOK
+        while (state := self.state) not in FINAL_RUN_STATES:
+            left = None if deadline is None else deadline - monotonic()
+            if left is not None and left <= 0:
+                raise RunTimeout(self.id, state, timeout or 0.0)
+            Flag().wait(pause if left is None else min(pause, left))
+            pause = min(pause * GROWTH, _LONGEST_LOOK)
+        return self
+
+    def steps(self) -> list[StepRecord]:
+        """The run's steps in topological order."""
+        with self._store.single() as tx:
+            return tx.views.steps_of(self.id)
+
+    def count_steps(self) -> dict[StepState, int]:
+        """How many of the run's steps are in each state."""
+        with self._store.single() as tx:
+            return tx.views.count_steps(self.id)
+
+    def events(self, after: int = 0) -> list[EventRecord]:
+        """The run's events, oldest first; ``after`` is the ``id`` of the last one you have."""
+        with self._store.single() as tx:
+            return tx.views.events_of(self.id, after)
+
+    def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
+        """Cancel what has not started and let what runs end; False if the run had ended already."""
+        return bool(self._processor.execute(CancelRun(run_id=self.id, reason=reason, actor=actor)))

@@ -1,0 +1,49 @@
+"""JSON that PostgreSQL will take, or a clear refusal."""
+
+import json
+import re
+from typing import Any, Final
+
+from workflow_engine.errors import InvalidInput, ResultNotStorable
+
+_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def input_as_json(value: Any, limit: int) -> str:
+    """Return a run's input as JSON text.
+
+    Raises:
+        InvalidInput: it is not JSON, has NUL characters or lone surrogates in it, or is over ``limit`` bytes.
+    """
+    text, problem = _encode(value, limit, "WFE_INPUT_LIMIT_BYTES")
+    if problem:
+        raise InvalidInput("input", problem)
+    return text
+
+
+def result_as_json(value: Any, limit: int) -> str:
+    """Return a step's result as JSON text.
+
+    Raises:
+        ResultNotStorable: as for ``input_as_json``.
+    """
+    text, problem = _encode(value, limit, "WFE_RESULT_LIMIT_BYTES")
+    if problem:
+        raise ResultNotStorable("result", problem)
+    return text
+
+
+def _encode(value: Any, limit: int, setting: str) -> tuple[str, str]:
+    """Return the text and what is wrong with it, if anything."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "", "has a lone surrogate in a string, which is not a character"
+    except (TypeError, ValueError, RecursionError) as error:
+        return "", f"is not JSON: {error}"
+    if size > limit:
+        return "", f"has {size} bytes as JSON; the limit is {limit} ({setting})"
+    if _NUL.search(text):
+        return "", "has a NUL character in a string, which PostgreSQL cannot store"
+    return text, ""

@@ -1,0 +1,86 @@
+"""What a submitter may say about a run beside its input; each bound checked."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from workflow_engine.definitions.policies import Priority
+from workflow_engine.definitions.step import explain_validation
+from workflow_engine.errors import InvalidInput
+from workflow_engine.model.json_values import input_as_json
+
+_METADATA_LIMIT = 65_536
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("has a NUL character, which PostgreSQL cannot store")
+    text.encode()  # a lone surrogate is a ValueError too
+    return text
+
+
+def _rank(value: Any) -> Any:
+    return Priority(value).rank if isinstance(value, str) else value
+
+
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    try:
+        input_as_json(metadata, _METADATA_LIMIT)
+    except InvalidInput as error:
+        raise ValueError(error.reason) from None
+    return metadata
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+
+
+class RunOptions(BaseModel):
+    """Everything about a run but its workflow and input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    idempotency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    correlation_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    description: Annotated[Text, Field(max_length=2_000)] | None = None
+    tags: Annotated[
+        tuple[Annotated[Text, Field(min_length=1, max_length=100)], ...], Field(max_length=50)
+    ] = ()
+    metadata: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(default_factory=dict)
+    agent: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
+    initiator: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    priority: Annotated[int, BeforeValidator(_rank), Field(ge=0, le=3)] | None = None
+    due_at: AwareDatetime | None = None
+    scheduled_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+
+
+def run_options(now: datetime, *, expires_in: float | timedelta | None = None, **values: Any) -> RunOptions:
+    """Return the options, checked; ``expires_in`` (seconds or a timedelta) counts from ``now``.
+
+    Raises:
+        InvalidInput: an option is unknown, of the wrong form or out of bounds; the message names it.
+    """
+    if expires_in is not None:
+        values["expires_at"] = now + _lifetime(expires_in)
+    try:
+        return RunOptions(**values)
+    except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InvalidInput(field, explain_validation(error)) from None
+
+
+def _lifetime(expires_in: float | timedelta) -> timedelta:
+    length = expires_in if isinstance(expires_in, timedelta) else timedelta(seconds=expires_in)
+    if not timedelta(0) < length <= timedelta(days=3650):
+        raise InvalidInput("expires_in", f"must be more than 0 s and at most ten years, not {length}")
+    return length

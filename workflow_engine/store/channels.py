@@ -1,0 +1,45 @@
+"""The NOTIFY channel of ready steps, and waiting for a notification."""
+
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.store.database import Database
+
+READY = "wfe_ready"
+"""A trigger notifies it when a step becomes ready outside the hot path."""
+
+
+class Subscription:
+    """A connection of its own that listens to one channel."""
+
+    def __init__(self, database: Database, channel: str) -> None:
+        """Listen to ``channel``.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        self._connection = database.connect()
+        self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Return True once something was notified, False after ``seconds`` without.
+
+        Raises:
+            DatabaseUnavailable: the connection broke; notifications may have been missed.
+        """
+        try:
+            return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(f"the listening connection broke: {error}") from error
