@@ -1,0 +1,46 @@
+# `make` alone lists the targets. Everything runs in .venv, made from pyproject.toml with nothing but Python.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format types layers check bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,test,lint]'
+	@touch $@
+
+setup: $(BIN)/.installed  ## make .venv with everything in it
+
+demo: setup  ## boot everything, run two real workflows, show the results, stop everything
+	$(BIN)/wfe demo
+
+test: setup  ## run the tests, in parallel and in random order
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' -q
+
+test-all: setup  ## run the tests, the long ones too
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q
+
+lint: setup  ## style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## all that CI checks
+
+format: setup  ## let ruff put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## measure against Celery's own canvas; takes some minutes
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .workflow_engine build dist
