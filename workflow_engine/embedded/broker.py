@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from workflow_engine.embedded.binaries import valkey_server
 from workflow_engine.embedded.folders import give_to, usable
@@ -80,7 +82,13 @@ class EmbeddedBroker(EmbeddedServer):
         return f"redis://:{self._password}@{LOOPBACK}:{port}/0"
 
     def _answers(self, port: int) -> bool:
-        with redis.Redis(host=LOOPBACK, port=port, password=self._password, socket_timeout=5) as client:
+        with redis.Redis(
+            host=LOOPBACK,
+            port=port,
+            password=self._password,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),  # else it waits for seconds by itself, even for a process that ended
+        ) as client:
             try:
                 return bool(client.ping())
             except (redis.ConnectionError, redis.TimeoutError):  # not yet, or it still loads its file

@@ -46,7 +46,7 @@ def same_identity() -> Identity:
 
 
 def unprivileged_identity(reachable: Sequence[Path]) -> Identity:
-    """Return an identity that is not root, has a name, and reaches the given folders and programs."""
+    """Return an identity that is not root, has a name, and gets to the given files."""
     uid = os.geteuid()
     if uid != 0 and _has_name(uid):
         return same_identity()

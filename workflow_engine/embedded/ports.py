@@ -35,10 +35,9 @@ def free_port(preferred: int | None = None) -> int:
         return port
 
 
-def required_port(port: int) -> int:
-    """Return ``port``, which somebody asked for by number, or say that it is taken."""
+def require_port(port: int) -> None:
+    """Raise unless a server could listen on ``port``, which somebody asked for by number."""
     if not 0 < port < 65536:  # noqa: PLR2004 - what a port is
         raise ConfigurationError(f"port {port} is not a port number")
     if not is_free(port):
         raise ConfigurationError(f"port {port} of {LOOPBACK} is in use; choose another or none")
-    return port

@@ -59,7 +59,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _prepare(self) -> None:
         self._binaries = postgres_binaries()
-        self._identity = unprivileged_identity([self._binaries / "postgres", self.folder])
+        self._identity = unprivileged_identity([self._binaries / "postgres", self.folder / "lock"])
         fresh = not self._marker.exists()
         self._load_password(fresh=fresh)
         if fresh:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
+from workflow_engine.embedded.folders import tail
 from workflow_engine.errors import WorkflowEngineError
 
-FIRST_DELAY_SECONDS = 0.2
+FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 10.0
 RESTARTS_ALLOWED = 5
 WINDOW_SECONDS = 60.0
@@ -45,7 +47,7 @@ class Restarts:
 class Keeper:
     """Keeps one part running; ``check`` is called often and returns at once unless there is work."""
 
-    def __init__(self, name: str, part: Part, say: Callable[[str], None], *, log: object) -> None:
+    def __init__(self, name: str, part: Part, say: Callable[[str], None], *, log: Path) -> None:
         self.name = name
         self.gave_up = False
         self._part = part
@@ -69,7 +71,8 @@ class Keeper:
         delay = self._restarts.delay_after_crash(now)
         if delay is None:
             self.gave_up = True
-            self._say(f"{self.name} ended again ({self._part.ending}) and is left stopped; see {self._log}")
+            last_words = tail(self._log, limit=500).rpartition("\n")[2]
+            self._say(f"{self.name} keeps ending ({self._part.ending}: {last_words}) and is left stopped")
             return
         self._due = now + delay
         self._say(
@@ -82,4 +85,4 @@ class Keeper:
         except (WorkflowEngineError, OSError) as error:
             self._say(f"{self.name} does not start: {error}")
         else:
-            self._say(f"{self.name} runs again")
+            self._say(f"{self.name} was started again")

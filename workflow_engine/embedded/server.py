@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from workflow_engine.embedded.folders import make_folder, read_text, tail, write_private
 from workflow_engine.embedded.locking import FolderLock
-from workflow_engine.embedded.ports import free_port, is_free, required_port
+from workflow_engine.embedded.ports import free_port, is_free, require_port
 from workflow_engine.embedded.processes import ChildProcess, Program
 from workflow_engine.errors import WorkflowEngineError
 
@@ -71,6 +71,8 @@ class EmbeddedServer(ABC):
         make_folder(self.folder)
         self._lock.acquire()
         try:
+            if self._required_port is not None:
+                require_port(self._required_port)
             self._prepare()
             port = self._start_on_some_port()
         except BaseException:
@@ -129,7 +131,7 @@ class EmbeddedServer(ABC):
 
     def _choose_port(self) -> int:
         if self._required_port is not None:
-            return required_port(self._required_port)
+            return self._required_port
         remembered = read_text(self.folder / "port") or ""
         if remembered.isdigit() and is_free(int(remembered)):
             return int(remembered)

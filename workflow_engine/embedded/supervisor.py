@@ -188,8 +188,8 @@ class Supervisor:
                 for service in self._services:
                     service.kill()
             else:
+                self._stopping.set()  # first: the next signal may come before the sentence is out
                 self._say(f"stopping ({signal.Signals(number).name})")
-                self._stopping.set()
 
         if threading.current_thread() is not threading.main_thread():
             yield
