@@ -1,0 +1,1 @@
+"""Workflows to run, read and copy."""

@@ -1,0 +1,1 @@
+"""What the source census does with files, facts and pages; knows nothing of workflows."""
