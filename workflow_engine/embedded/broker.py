@@ -74,7 +74,7 @@ class EmbeddedBroker(EmbeddedServer):
             ),
             log=self.log,
             cwd=self._data,  # where it keeps its files; its `dir` setting would need quoting
-            inherits=(self._lock.descriptor,),
+            inherits=(self._children_lock.descriptor,),
             death_signal=signal.SIGTERM,
         )
 
@@ -98,9 +98,7 @@ class EmbeddedBroker(EmbeddedServer):
         """Set unreadable data aside: what was in the queues is dispatched again from the database."""
         if self._set_aside or not any(sign in output for sign in _CORRUPTION):
             return super()._repair(output)
-        aside = next(
-            path for number in count(1) if not (path := self.folder / f"data.corrupt-{number}").exists()
-        )
+        aside = next(path for number in count(1) if not (path := self.folder / f"data.corrupt-{number}").exists())
         with usable(self.folder):
             self._data.rename(aside)
         logger.warning(

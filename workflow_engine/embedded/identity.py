@@ -18,9 +18,7 @@ class IdentityKind(StrEnum):
     """How a child process comes to be somebody."""
 
     SAME = "same"  # as this process
-    NAMESPACE = (
-        "namespace"  # another user id in a user namespace of its own, for the rest of the machine the same
-    )
+    NAMESPACE = "namespace"  # another user id in a user namespace of its own, for the rest of the machine the same
     SWITCHED = "switched"  # another user
     OVERRIDING = "overriding"  # another user, who may pass through folders of root
 
@@ -58,8 +56,7 @@ def unprivileged_identity(reachable: Sequence[Path]) -> Identity:
         reasons.append(f"{identity.kind.value}: {reason}")
     who = "as root" if uid == 0 else f"as user id {uid}, which has no name in the user database,"
     raise ConfigurationError(
-        f"PostgreSQL does not run {who} and no other way works here; "
-        f"run as an ordinary user ({'; '.join(reasons)})"
+        f"PostgreSQL does not run {who} and no other way works here; run as an ordinary user ({'; '.join(reasons)})"
     )
 
 

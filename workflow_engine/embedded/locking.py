@@ -1,4 +1,4 @@
-"""A lock on a folder that child processes inherit: whoever takes it knows that nothing is left running."""
+"""Locks on a folder: who runs in it, and whether anything of an earlier owner is left."""
 
 import errno
 import fcntl
@@ -12,6 +12,7 @@ from workflow_engine.errors import ConfigurationError
 
 _RETRY_SECONDS = 0.02
 _PROBE_SECONDS = 0.3  # a reader that asks `is_held` holds the lock for an instant
+_ORPHAN_SECONDS = 10.0
 
 
 class AlreadyRunning(ConfigurationError):
@@ -25,10 +26,15 @@ class AlreadyRunning(ConfigurationError):
 
 
 class FolderLock:
-    """An exclusive ``flock`` on a file; it lasts until the last process that inherited it has closed it."""
+    """An exclusive ``flock`` on a file, with the id of the process that holds it inside.
 
-    def __init__(self, path: Path) -> None:
+    An ``inherited`` one is for the descriptors of children: it lasts until the last of them has ended, so taking
+    it waits for orphans and then proves that there are none. The other ends with its process, even by kill -9.
+    """
+
+    def __init__(self, path: Path, *, inherited: bool = False) -> None:
         self._path = path
+        self._inherited = inherited
         self._descriptor: int | None = None
 
     @property
@@ -38,50 +44,37 @@ class FolderLock:
             raise RuntimeError(f"{self._path} is not locked")
         return self._descriptor
 
-    def acquire(self, *, timeout: float = 10.0) -> None:
-        """Take the lock; wait for orphans that are about to end, but not for an owner that lives."""
-        started = time.monotonic()
+    def acquire(self) -> None:
+        """Take the lock, or raise :class:`AlreadyRunning`."""
         with usable(self._path.parent):
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            while not _try_lock(descriptor, self._path):
-                self._give_up_after(time.monotonic() - started, timeout)
-                threading.Event().wait(_RETRY_SECONDS)
+            self._wait()
         except BaseException:
-            os.close(descriptor)
+            self.release()
             raise
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._descriptor = descriptor
+        os.truncate(self._descriptor, 0)
+        if not self._inherited:
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
-        """Let go of it; children that are still ending keep it until they have."""
-        if self._descriptor is None:
-            return
-        os.truncate(self._descriptor, 0)  # the owner lives on, but owns nothing any more
-        os.close(self._descriptor)  # not LOCK_UN: that would unlock it for the children too
-        self._descriptor = None
+        """Let go of it; children that are still ending keep theirs until they have."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)  # not LOCK_UN: that would unlock it for the children too
+            self._descriptor = None
 
-    def _give_up_after(self, waited: float, timeout: float) -> None:
-        pid = owner_of(self._path)
-        if pid is not None and waited > _PROBE_SECONDS:
-            raise AlreadyRunning(self._path.parent, pid)
-        if waited > timeout:
-            raise AlreadyRunning(self._path.parent, None)
+    def _wait(self) -> None:
+        deadline = time.monotonic() + (_ORPHAN_SECONDS if self._inherited else _PROBE_SECONDS)
+        while not _try_lock(self.descriptor, self._path):
+            if time.monotonic() > deadline:
+                raise AlreadyRunning(self._path.parent, owner_of(self._path))
+            threading.Event().wait(_RETRY_SECONDS)
 
 
 def owner_of(path: Path) -> int | None:
-    """Return the process that took the lock ``path``, if it lives."""
+    """Return the process that took the lock ``path`` last; it holds it if anybody does."""
     text = read_text(path) or ""
-    if not text.isdigit():
-        return None
-    try:
-        os.kill(int(text), 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:  # it lives, as another user
-        pass
-    return int(text)
+    return int(text) if text.isdigit() else None
 
 
 def is_held(path: Path) -> bool:
@@ -106,8 +99,6 @@ def _try_lock(descriptor: int, path: Path) -> bool:
         return False
     except OSError as error:
         if error.errno in {errno.ENOLCK, errno.EOPNOTSUPP}:
-            raise ConfigurationError(
-                f"the file system of {path.parent} has no locks; choose a local folder"
-            ) from error
+            raise ConfigurationError(f"the file system of {path.parent} has no locks; choose a local folder") from error
         raise
     return True

@@ -47,9 +47,7 @@ class EmbeddedPostgres(EmbeddedServer):
         (signal.SIGQUIT, 6.0),  # at once: the next start recovers
     )
 
-    def __init__(
-        self, folder: Path, *, port: int | None = None, fsync: bool = True, log: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, fsync: bool = True, log: Path | None = None) -> None:
         super().__init__(folder, port=port, log=log)
         self._fsync = fsync
         self._data = self.folder / "data"
@@ -66,7 +64,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self._initialise()
         give_to(self._data, self._identity.owner)
         with usable(self._data):
-            # We hold the lock, so no server runs here, whatever a killed one has left behind.
+            # We hold the locks, so no server runs here, whatever a killed one has left behind.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initialise(self) -> None:
@@ -83,9 +81,7 @@ class EmbeddedPostgres(EmbeddedServer):
         code = run_to_end(self._initdb(secret), timeout=_INITDB_SECONDS)
         secret.unlink()
         if code != 0:
-            raise DatabaseUnavailable(
-                f"initdb failed (exit code {code}); {self.log} ends with:\n{tail(self.log)}"
-            )
+            raise DatabaseUnavailable(f"initdb failed (exit code {code}); {self.log} ends with:\n{tail(self.log)}")
         self._marker.touch(mode=0o600)
 
     def _initdb(self, secret: Path) -> Program:
@@ -114,7 +110,7 @@ class EmbeddedPostgres(EmbeddedServer):
             log=self.log,
             cwd=self._data,
             identity=self._identity,
-            inherits=(self._lock.descriptor,),
+            inherits=(self._children_lock.descriptor,),
             death_signal=signal.SIGQUIT,  # ends the backends too; after SIGKILL they would linger
         )
 

@@ -75,9 +75,7 @@ class Keeper:
             self._say(f"{self.name} keeps ending ({self._part.ending}: {last_words}) and is left stopped")
             return
         self._due = now + delay
-        self._say(
-            f"{self.name} ended ({self._part.ending}); starting it again in {delay:g} s; see {self._log}"
-        )
+        self._say(f"{self.name} ended ({self._part.ending}); starting it again in {delay:g} s; see {self._log}")
 
     def _start(self) -> None:
         try:

@@ -38,6 +38,7 @@ class EmbeddedServer(ABC):
         self.log = log or self.folder / "server.log"
         self._required_port = port
         self._lock = FolderLock(self.folder / "lock")
+        self._children_lock = FolderLock(self.folder / "children.lock", inherited=True)
         self._process: ChildProcess | None = None
         self._url: str | None = None
         self._password = ""
@@ -71,6 +72,7 @@ class EmbeddedServer(ABC):
         make_folder(self.folder)
         self._lock.acquire()
         try:
+            self._children_lock.acquire()
             if self._required_port is not None:
                 require_port(self._required_port)
             self._prepare()
@@ -87,6 +89,7 @@ class EmbeddedServer(ABC):
         if self._process is not None:
             self._process.stop(self.stop_steps)
             self._process = None
+        self._children_lock.release()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -98,7 +101,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make the folder fit for a start; the lock is held, so nothing else runs in it."""
+        """Make the folder fit for a start; the locks are held, so nothing runs in it."""
 
     @abstractmethod
     def _program(self, port: int) -> Program:

@@ -24,9 +24,7 @@ class Service:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
-            raise ConfigurationError(
-                f"service name {self.name!r} is not made of letters, digits, '-' and '_'"
-            )
+            raise ConfigurationError(f"service name {self.name!r} is not made of letters, digits, '-' and '_'")
         if not self.argv:
             raise ConfigurationError(f"service {self.name!r} has nothing to run")
 

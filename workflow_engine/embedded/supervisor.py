@@ -145,9 +145,7 @@ class Supervisor:
         for service in self._specifications:
             if self._stopping.is_set():
                 return
-            running = RunningService(
-                service, urls=urls.as_environment(), log=self.logs / f"{service.name}.log"
-            )
+            running = RunningService(service, urls=urls.as_environment(), log=self.logs / f"{service.name}.log")
             self._services.append(running)
             running.start()
             self._keepers.append(Keeper(service.name, running, self._say, log=running.log))
@@ -194,9 +192,7 @@ class Supervisor:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {
-            number: signal.signal(number, on_signal) for number in _STOP_SIGNALS if not _under_nohup(number)
-        }
+        before = {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS if not _under_nohup(number)}
         try:
             yield
         finally:

@@ -37,13 +37,9 @@ def processes_using(text: str | Path) -> list[str]:
     A server's own children change their arguments, but stay in its data folder.
     """
     if not Path("/proc/self/cwd").exists():
-        listing = subprocess.run(
-            ["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True
-        )
+        listing = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
         return [line for line in listing.stdout.splitlines() if str(text) in line]
-    found = (
-        (entry.name, _arguments(entry), _current_folder(entry)) for entry in Path("/proc").glob("[0-9]*")
-    )
+    found = ((entry.name, _arguments(entry), _current_folder(entry)) for entry in Path("/proc").glob("[0-9]*"))
     return [f"{pid} {args} in {cwd}" for pid, args, cwd in found if str(text) in f"{args} {cwd}"]
 
 

@@ -96,9 +96,7 @@ def test_the_file_of_another_user_is_not_believed(folder: Path, attached: Attach
     lock.release()
 
 
-def test_asking_does_not_disturb_who_takes_the_lock(
-    folder: Path, attached: Attached, lock: FolderLock
-) -> None:
+def test_asking_does_not_disturb_who_takes_the_lock(folder: Path, attached: Attached, lock: FolderLock) -> None:
     publish(attached)
     for _ in range(50):
         find_running(folder)

@@ -96,9 +96,7 @@ def test_a_cut_append_only_file_is_used_up_to_the_cut(folder: Path) -> None:
         assert length(server.start()) == 9
 
 
-def test_a_corrupt_append_only_file_is_set_aside_with_a_warning(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_corrupt_append_only_file_is_set_aside_with_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with EmbeddedBroker(folder) as server:
         for number in (1, 2):
             write(server.url, 10)

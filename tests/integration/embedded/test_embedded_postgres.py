@@ -73,9 +73,7 @@ def test_it_is_up_again_with_its_data_and_url_after_kill_9(used: Path) -> None:
         assert ask(url, "SELECT id FROM kept") == 17
 
 
-def test_it_dies_with_its_killed_owner_and_a_start_at_that_moment_waits_and_repairs(
-    used: Path, launch: Launch
-) -> None:
+def test_it_dies_with_its_killed_owner_and_a_start_at_that_moment_waits_and_repairs(used: Path, launch: Launch) -> None:
     owner = launch("hold_server.py", "postgres", str(used))
     first = owner.line()
     run(first["url"], KEEP)
@@ -87,9 +85,7 @@ def test_it_dies_with_its_killed_owner_and_a_start_at_that_moment_waits_and_repa
         assert ask(server.url, "SELECT id FROM kept") == 17
 
 
-def test_started_by_a_thread_it_lives_on_after_it_and_still_dies_with_the_process(
-    used: Path, launch: Launch
-) -> None:
+def test_started_by_a_thread_it_lives_on_after_it_and_still_dies_with_the_process(used: Path, launch: Launch) -> None:
     owner = launch("hold_server.py", "postgres", str(used), "thread")
     first = owner.line()
     assert ask(first["url"], "SELECT 1") == 1
@@ -122,9 +118,11 @@ def test_a_taken_port_asked_for_by_number_is_refused(folder: Path, busy_port: in
         EmbeddedPostgres(folder, port=busy_port, fsync=False).start()
 
 
-def test_an_interrupted_initdb_is_done_again(folder: Path) -> None:
-    (folder / "data" / "base").mkdir(parents=True)
-    (folder / "data" / "PG_VERSION").write_text("18\n")
+def test_an_interrupted_initdb_is_done_again(folder: Path, launch: Launch) -> None:
+    owner = launch("hold_server.py", "postgres", str(folder))
+    wait_until((folder / "data" / "PG_VERSION").exists, within=10)
+    owner.kill()
+    assert not (folder / "initialised").exists()
 
     with EmbeddedPostgres(folder, fsync=False) as server:
         assert ask(server.url, "SELECT 1") == 1

@@ -198,9 +198,7 @@ def test_when_the_preparation_fails_nothing_is_left(folder: Path) -> None:
 
 
 def test_servers_that_are_given_are_not_started(folder: Path) -> None:
-    supervisor = Supervisor(
-        folder / FOLDER_NAME, database_url="postgresql://theirs", broker_url="redis://theirs"
-    )
+    supervisor = Supervisor(folder / FOLDER_NAME, database_url="postgresql://theirs", broker_url="redis://theirs")
 
     urls = supervisor.start()
     attached = find_running(folder)
@@ -222,13 +220,13 @@ def test_names_that_would_not_do_are_refused(folder: Path) -> None:
 
 
 def test_a_celery_worker_in_the_middle_of_a_task_and_flower_go_with_a_killed_supervisor(
-    dev: Callable[..., Dev],
+    folder: Path, dev: Callable[..., Dev]
 ) -> None:
-    port = free_port()
+    port, started_as = free_port(), f"worker@{folder.name}"
     celery = [sys.executable, "-m", "celery", "-A", "slow_app"]
     fields = {"cwd": str(PROGRAMS), "env": {"FLOWER_UNAUTHENTICATED_API": "true"}}
     started = dev(
-        {"name": "worker", "argv": [*celery, "worker", "-c1", "--loglevel=INFO"], **fields},
+        {"name": "worker", "argv": [*celery, "worker", "-c1", "-lINFO", "-n", started_as], **fields},
         {"name": "flower", "argv": [*celery, "flower", "--address=127.0.0.1", f"--port={port}"], **fields},
     )
     with Celery("slow_app", broker=started.attached.broker_url) as app:
@@ -240,7 +238,7 @@ def test_a_celery_worker_in_the_middle_of_a_task_and_flower_go_with_a_killed_sup
     started.running.kill(signal.SIGKILL)
 
     wait_until(lambda: not any(map(is_alive, pids)), within=3)
-    wait_until(lambda: processes_using("slow_app") == [], within=3)
+    wait_until(lambda: processes_using(started_as) == processes_using(f"--port={port}") == [], within=3)
 
 
 def flower_task_names(port: int) -> str:
