@@ -8,11 +8,14 @@ from math import cos, degrees, pi, sin, sqrt
 HEAT = (2.0, 3.0, 4.0, 6.0)
 """Mean complexities at which a tile takes the next warmer colour."""
 
-_CHARACTER = 6.6
-"""Width in pixels of a character of a label, about."""
+_CHARACTER, _LINE = 6.6, 20
+"""Width and height in pixels of a character of a label, about."""
 
-_LABEL_HEIGHT = 20
+_TINY_CHARACTER, _TINY_LINE = 5.3, 13
 _PADDING = 8
+
+_LONGEST_NAME = 13
+"""Characters of a name around a wheel: what its margin has room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,8 @@ class Tile:
 
     label: str
     size: float
-    heat: float
+    heat: float | None
+    """None: it stands for several."""
     hint: str
 
 
@@ -63,8 +67,8 @@ class Box:
 
 
 def treemap(tiles: Sequence[Tile], *, width: int, height: int) -> str:
-    """Return a treemap: areas are sizes, colours are heat, the largest tile top left."""
-    shown = sorted((tile for tile in tiles if tile.size > 0), key=lambda tile: -tile.size)
+    """Return a treemap: areas are sizes, colours are heat, the largest tile top left, the rest last."""
+    shown = sorted((tile for tile in tiles if tile.size > 0), key=lambda tile: (tile.heat is None, -tile.size))
     boxes = squarify([tile.size for tile in shown], Box(0, 0, width, height))
     body = "".join(_tile(tile, box) for tile, box in zip(shown, boxes, strict=True))
     return _svg(body, width, height, "treemap", "Packages by lines of code; warmer colours are more complex")
@@ -102,7 +106,7 @@ def columns(bars: Sequence[Bar], *, width: int, height: int) -> str:
     return _svg("".join(body), width, height, "columns", "Functions by complexity")
 
 
-def wheel(spokes: Sequence[Spoke], arcs: Sequence[Arc], *, size: int, margin: int = 92) -> str:
+def wheel(spokes: Sequence[Spoke], arcs: Sequence[Arc], *, size: int, margin: int = 84) -> str:
     """Return names on a rim, joined through the middle; the heavier a name, the larger its dot."""
     centre, radius = size / 2, size / 2 - margin
     angles = {spoke.name: 2 * pi * place / len(spokes) - pi / 2 for place, spoke in enumerate(spokes)}
@@ -118,9 +122,9 @@ def wheel(spokes: Sequence[Spoke], arcs: Sequence[Arc], *, size: int, margin: in
     return _svg(lines + dots, size, size, "wheel", "Who imports whom among the most imported names")
 
 
-def heat_class(heat: float) -> int:
-    """Return 0 (cool) to 4 (hot)."""
-    return sum(limit <= heat for limit in HEAT)
+def heat_class(heat: float | None) -> str:
+    """Return the colour's class: ``heat-0`` (cool) to ``heat-4`` (hot), or ``rest``."""
+    return "rest" if heat is None else f"heat-{sum(limit <= heat for limit in HEAT)}"
 
 
 def _svg(body: str, width: int, height: int, kind: str, title: str) -> str:
@@ -130,15 +134,24 @@ def _svg(body: str, width: int, height: int, kind: str, title: str) -> str:
 def _tile(tile: Tile, box: Box) -> str:
     width, height = max(box.width - 2, 0), max(box.height - 2, 0)
     x, y = box.x + 1, box.y + 1
-    texts = []
-    if height > _LABEL_HEIGHT and width > len(tile.label) * _CHARACTER + 2 * _PADDING:
-        texts.append(f'<text x="{x + _PADDING:.1f}" y="{y + 17:.1f}">{escape(tile.label)}</text>')
-    if texts and height > 2 * _LABEL_HEIGHT and width > len(f"{tile.size:,.0f}") * _CHARACTER + 2 * _PADDING:
-        texts.append(f'<text class="small" x="{x + _PADDING:.1f}" y="{y + 33:.1f}">{tile.size:,.0f}</text>')
     return (
-        f'<g class="heat-{heat_class(tile.heat)}"><title>{escape(tile.hint)}</title>'
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="3"/>{"".join(texts)}</g>'
+        f'<g class="{heat_class(tile.heat)}"><title>{escape(tile.hint)}</title>'
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="3"/>'
+        f"{_tile_texts(tile, Box(x, y, width, height))}</g>"
     )
+
+
+def _tile_texts(tile: Tile, box: Box) -> str:
+    """Return the label, and the size below it, as far as there is room."""
+    label, size = escape(tile.label), f"{tile.size:,.0f}"
+    if box.height > _LINE and box.width > len(tile.label) * _CHARACTER + 2 * _PADDING:
+        text = f'<text x="{box.x + _PADDING:.1f}" y="{box.y + 17:.1f}">{label}</text>'
+        if box.height > 2 * _LINE and box.width > len(size) * _CHARACTER + 2 * _PADDING:
+            text += f'<text class="small" x="{box.x + _PADDING:.1f}" y="{box.y + 32:.1f}">{size}</text>'
+        return text
+    if box.height > _TINY_LINE and box.width > len(tile.label) * _TINY_CHARACTER + _PADDING:
+        return f'<text class="tiny" x="{box.x + _PADDING / 2:.1f}" y="{box.y + 11:.1f}">{label}</text>'
+    return ""
 
 
 def _worst(row: Sequence[float], side: float) -> float:
@@ -175,6 +188,10 @@ def _arc(arc: Arc, start: float, end: float, centre: float, radius: float) -> st
     )
 
 
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
 def _spoke(spoke: Spoke, angle: float, centre: float, radius: float, dot: float) -> str:
     x, y = centre + radius * cos(angle), centre + radius * sin(angle)
     turn = degrees(angle)
@@ -184,5 +201,6 @@ def _spoke(spoke: Spoke, angle: float, centre: float, radius: float, dot: float)
     return (
         f'<g class="spoke {escape(spoke.kind)}" data-name="{escape(spoke.name)}" transform="{place}">'
         f"<title>{escape(spoke.name)}: imported by {spoke.weight:,}</title>"
-        f'<circle r="{dot:.1f}"/><text x="{shift:.1f}" y="4" text-anchor="{anchor}">{escape(spoke.name)}</text></g>'
+        f'<circle r="{dot:.1f}"/><text x="{shift:.1f}" y="4" text-anchor="{anchor}">'
+        f"{escape(_shortened(spoke.name))}</text></g>"
     )

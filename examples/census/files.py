@@ -17,14 +17,11 @@ class Package:
 
     path: str
     """Relative to the root: ``asyncio`` or ``inspect.py``."""
+    is_module: bool
+    """Whether it is a single file."""
     files: int
     size: int
     """Bytes of source."""
-
-    @property
-    def is_module(self) -> bool:
-        """Whether it is a single file."""
-        return self.path.endswith(SUFFIX)
 
     @property
     def name(self) -> str:
@@ -44,7 +41,7 @@ def find_packages(root: Path, exclude: Collection[str]) -> list[Package]:
             continue
         sizes = [size_of(path) for path in source_files(entry, exclude)]
         if sizes:
-            found.append(Package(path=entry.name, files=len(sizes), size=sum(sizes)))
+            found.append(Package(path=entry.name, is_module=entry.is_file(), files=len(sizes), size=sum(sizes)))
     return found
 
 
@@ -53,8 +50,8 @@ def source_files(start: Path, exclude: Collection[str]) -> Iterator[Path]:
 
     Folders that cannot be listed are yielded too, last: reading them fails as well, and so they are counted.
     """
-    if start.suffix == SUFFIX:
-        yield from [start] if _is_plain_file(start) else []
+    if not start.is_dir():
+        yield from [start] if start.suffix == SUFFIX and _is_plain_file(start) else []
         return
     unlisted: list[Path] = []
     for folder, subfolders, names in os.walk(start, onerror=lambda error: unlisted.append(Path(error.filename))):

@@ -1,7 +1,7 @@
 // Tables sort by the heading that is clicked; the wheel shows the imports of the name under the pointer.
 for (const table of document.querySelectorAll("table")) {
   table.querySelectorAll("th").forEach((heading, column) => {
-    heading.firstElementChild.addEventListener("click", () => sortBy(table, heading, column));
+    heading.querySelector("button")?.addEventListener("click", () => sortBy(table, heading, column));
   });
 }
 

@@ -15,10 +15,12 @@ from examples.census.tables import Column, Columns, table
 ROWS = 15
 """Rows of a table."""
 
+HUBS = 22
+
 CYCLES = 6
 """Import cycles that are spelled out."""
 
-TILES = 60
+TILES = 250
 """Rectangles of the treemap; what is smaller shares one."""
 
 
@@ -48,9 +50,9 @@ def _header(census: Census) -> str:
     name = PurePath(census["root"]).name or census["root"]
     return (
         f'<header><p class="eyebrow">Source census</p><h1>{escape(name)}</h1>'
-        f'<p class="lead"><b>{sums.lines:,} lines</b> of Python in {sums.files:,} files: '
-        f"{sums.packages:,} packages and {sums.modules:,} modules, "
-        f"with {sums.functions:,} functions and {sums.classes:,} classes.</p>"
+        f'<p class="lead"><b>{_count(sums.lines, "line")}</b> of Python in {_count(sums.files, "file")}: '
+        f"{_count(sums.packages, 'package')} and {_count(sums.modules, 'module')}, "
+        f"with {_count(sums.functions, 'function')} and {_count(sums.classes, 'class', 'classes')}.</p>"
         f'<div class="meta"><span class="mono">{escape(census["root"])}</span>'
         f"<span>parsed with Python {escape(census['python'])}</span>"
         f"<span>{written:%d %B %Y, %H:%M} UTC</span>"
@@ -65,7 +67,7 @@ def _tiles(sums: Totals) -> str:
         (f"{sums.functions:,}", "functions"),
         (f"{sums.classes:,}", "classes"),
         (f"{sums.mean_complexity:.1f}", "mean complexity"),
-        (f"{sums.documented:.0%}", "functions documented"),
+        (f"{sums.documented:.0%}", "have a docstring"),
     )
     tiles = "".join(f'<div class="tile"><b>{value}</b><span>{name}</span></div>' for value, name in shown)
     return f'<div class="tiles">{tiles}</div>'
@@ -119,14 +121,15 @@ def _both_widths(bars: Sequence[charts.Bar]) -> str:
 
 
 def _imports(graph: ImportGraph) -> str:
+    wheels = _wheel(graph, top=28, size=600, kind="wide") + _wheel(graph, top=18, size=400, kind="narrow")
+    wheels += _wheel_legend(both_ways='class="arc mutual"' in wheels)
     return _section(
         "Who leans on whom",
         f"{graph['edges']:,} imports between packages. A dot is one of the most imported names, the larger the more "
-        "often; a line is an import made at load time; an orange line goes both ways. Point at a name to see its own.",
-        f'<div class="pair wheel-pair"><div class="card">{_wheel(graph, top=28, size=600, kind="wide")}'
-        f"{_wheel(graph, top=18, size=400, kind='narrow')}{_wheel_legend()}</div>"
-        f'<div class="stack">{_card("Most imported", _hub_table(graph["hubs"][:ROWS]))}'
-        f"{_card('Import cycles', _cycles(graph['cycles']))}</div></div>",
+        "often; a line is an import made at load time, orange where it goes both ways. Point at a name to see its own.",
+        f'<div class="pair wheel-pair"><div class="stack">{_card("Imports among the most imported", wheels)}'
+        f"{_card('Import cycles', _cycles(graph['cycles']))}</div>"
+        f"{_card('Most imported', _hub_table(graph['hubs'][:HUBS]))}</div>",
     )
 
 
@@ -154,7 +157,8 @@ def _skipped(census: Census) -> str:
     rows = [*census["packages"]["skipped"], *census["modules"]["skipped"]]
     if not count:
         return _section("What could not be read", "Nothing: every file was read, decoded and parsed.")
-    note = f"{count:,} files are not in the numbers above" + (f"; these are {len(rows)}." if count > len(rows) else ".")
+    first = f"; these are the first {len(rows)}" if count > len(rows) else ""
+    note = f"Not in the numbers above: {_count(count, 'file')}{first}."
     columns: Columns[SkippedRow] = (
         Column("File", lambda row: row["where"], mono=True),
         Column("Why", lambda row: row["reason"]),
@@ -165,7 +169,7 @@ def _skipped(census: Census) -> str:
 
 def _footer(census: Census) -> str:
     left_out = census["left_out"]
-    note = f"{left_out:,} smaller packages were left out by the limit of the input. " if left_out else ""
+    note = f"Left out by the limit of the input: {_count(left_out, 'smaller package')}. " if left_out else ""
     return (
         f'<footer>{note}The same numbers for programs: <a href="census.json">census.json</a>. Made by the workflow '
         "<code>source_census</code>: one step finds the packages, twelve parse them, four join what the twelve found "
@@ -206,19 +210,16 @@ def _hub_table(rows: Sequence[Hub]) -> str:
 
 def _treemap_tiles(rows: Sequence[PackageRow]) -> list[charts.Tile]:
     rows = sorted(rows, key=lambda row: -row["lines"])
-    tiles = [_tile(row["name"], [row]) for row in rows[:TILES]]
-    return [*tiles, _tile(f"{len(rows) - TILES} others", rows[TILES:])] if len(rows) > TILES else tiles
+    tiles = [_tile(row) for row in rows[:TILES]]
+    others, lines = len(rows) - TILES, sum(row["lines"] for row in rows[TILES:])
+    rest = charts.Tile(label=f"{others} others", size=lines, heat=None, hint=f"{others} others: {lines:,} lines")
+    return [*tiles, rest] if others > 0 else tiles
 
 
-def _tile(label: str, rows: Sequence[PackageRow]) -> charts.Tile:
-    lines, functions = sum(row["lines"] for row in rows), sum(row["functions"] for row in rows)
-    heat = sum(row["complexity"] for row in rows) / (functions or 1)
-    return charts.Tile(
-        label=label,
-        size=lines,
-        heat=heat,
-        hint=f"{label}: {lines:,} lines, {functions:,} functions, mean complexity {heat:.1f}",
-    )
+def _tile(row: PackageRow) -> charts.Tile:
+    mean = row["complexity"] / (row["functions"] or 1)
+    hint = f"{row['name']}: {row['lines']:,} lines, {row['functions']:,} functions, mean complexity {mean:.1f}"
+    return charts.Tile(label=row["name"], size=row["lines"], heat=mean, hint=hint)
 
 
 def _band_labels() -> list[str]:
@@ -235,11 +236,15 @@ def _heat_legend() -> str:
     return f'<div class="legend"><span>Mean complexity</span>{entries}</div>'
 
 
-def _wheel_legend() -> str:
+def _wheel_legend(*, both_ways: bool) -> str:
     dots = (("var(--accent)", "package"), ("#6ea5dd", "module"), ("#a3aebd", "built in or elsewhere"))
     entries = "".join(f'<span><i class="dot" style="background:{colour}"></i>{label}</span>' for colour, label in dots)
-    rule = '<span><i class="rule" style="background:var(--warm)"></i>imports both ways</span>'
+    rule = "" if not both_ways else '<span><i class="rule" style="background:var(--warm)"></i>imports both ways</span>'
     return f'<div class="legend">{entries}{rule}</div>'
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _section(title: str, note: str, *parts: str) -> str:

@@ -48,17 +48,19 @@ def table(columns: Columns[Row], rows: Sequence[Row]) -> str:
     """Return a table that scrolls sideways where it must."""
     if not rows:
         return '<p class="empty">None.</p>'
-    headings = "".join(
-        f'<th scope="col"{_classes(column, column.value(rows[0]))}><button type="button">{escape(column.heading)}'
-        "</button></th>"
-        for column in columns
-    )
+    headings = "".join(_heading(column, column.value(rows[0])) for column in columns)
     highest = [_highest(column, rows) for column in columns]
     body = "".join(
         "<tr>" + "".join(column.cell(row, top) for column, top in zip(columns, highest, strict=True)) + "</tr>"
         for row in rows
     )
     return f'<div class="scroll"><table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _heading(column: Column[Row], value: str | float) -> str:
+    text = escape(column.heading)
+    inside = f'<button type="button">{text}</button>' if text else ""
+    return f'<th scope="col"{_classes(column, value)}>{inside}</th>'
 
 
 def _highest(column: Column[Row], rows: Sequence[Row]) -> float:
