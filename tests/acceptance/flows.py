@@ -1,0 +1,322 @@
+"""The workflows of the acceptance tests: the same module in the test's process and in its workers."""
+
+import os
+import signal
+import sys
+from threading import Event
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+from pydantic import BaseModel
+
+from tests.support.steps import once, trace, wait_at_gate
+from workflow_engine import NonRetryable, Retry, RetryAfter, StepContext, Workflow
+
+FAN_WIDTH = 200
+SOON = Retry(max_attempts=3, base_delay=0.3, factor=1, jitter=False)
+
+
+# The shapes
+
+diamond = Workflow("diamond")
+
+
+@diamond.step
+def top(ctx: StepContext) -> int:
+    """Begin with the number given."""
+    trace(ctx)
+    return int(ctx.input["n"])
+
+
+@diamond.step(after=[top])
+def left(ctx: StepContext) -> int:
+    """Add one."""
+    trace(ctx)
+    return int(ctx.results["top"]) + 1
+
+
+@diamond.step(after=[top])
+def right(ctx: StepContext) -> int:
+    """Double."""
+    trace(ctx)
+    return int(ctx.results["top"]) * 2
+
+
+@diamond.step(after=[left, right])
+def bottom(ctx: StepContext) -> dict[str, int]:
+    """Tell both."""
+    trace(ctx)
+    return {"left": ctx.results["left"], "right": ctx.results["right"]}
+
+
+lattice = Workflow("lattice", description="an N: no nesting of chains and groups has this graph")
+
+
+def _concatenate(ctx: StepContext) -> str:
+    trace(ctx)
+    return ctx.step + "".join(f"({ctx.results[parent]})" for parent in sorted(ctx.results))
+
+
+for _name, _parents in {"a": "", "b": "", "c": "a", "d": "ab", "e": "cd", "f": "d"}.items():
+    lattice.step(name=_name, after=list(_parents))(_concatenate)
+
+LATTICE_RESULT = {"e": "e(c(a))(d(a)(b))", "f": "f(d(a)(b))"}
+
+fan = Workflow("fan")
+
+
+@fan.step
+def seed(ctx: StepContext) -> int:
+    """Begin."""
+    trace(ctx)
+    return 1_000
+
+
+def _one_of_many(ctx: StepContext) -> int:
+    trace(ctx)
+    return int(ctx.results["seed"]) + int(ctx.step.removeprefix("part"))
+
+
+_parts = [fan.step(name=f"part{number}", after=[seed])(_one_of_many) for number in range(FAN_WIDTH)]
+
+
+@fan.step(after=_parts)
+def total(ctx: StepContext) -> int:
+    """Add up."""
+    trace(ctx)
+    return sum(ctx.results.values())
+
+
+FAN_RESULT = {"total": FAN_WIDTH * 1_000 + sum(range(FAN_WIDTH))}
+
+chain = Workflow("chain")
+_previous: list[Any] = []
+for _number in range(5):
+    _previous = [chain.step(name=f"link{_number}", after=_previous)(_concatenate)]
+
+
+# What waits until the test lets it go
+
+gated = Workflow("gated")
+
+
+@gated.step
+def hold(ctx: StepContext) -> str:
+    """Wait at the gate that the input names, asking now and then whether to go on."""
+    trace(ctx)
+    wait_at_gate(ctx.input["gate"], ctx)
+    return "held"
+
+
+@gated.step(after=[hold])
+def follow(ctx: StepContext) -> str:
+    """Follow."""
+    trace(ctx)
+    return f"after {ctx.results['hold']}"
+
+
+deaf = Workflow("deaf", description="its first step never asks whether to go on")
+
+
+@deaf.step
+def ignore(ctx: StepContext) -> str:
+    """Wait at the gate that the input names."""
+    trace(ctx)
+    wait_at_gate(ctx.input["gate"])
+    return "done all the same"
+
+
+@deaf.step(after=[ignore])
+def never(ctx: StepContext) -> str:
+    """Come too late."""
+    trace(ctx)
+    return "too late"
+
+
+# What fails
+
+flaky = Workflow("flaky")
+
+
+@flaky.step(retry=SOON)
+def sometimes(ctx: StepContext) -> int:
+    """Fail as often as the input says."""
+    trace(ctx)
+    if ctx.attempt <= ctx.input["failures"]:
+        raise ConnectionError(f"no answer to attempt {ctx.attempt}")
+    return ctx.attempt
+
+
+@flaky.step(after=[sometimes])
+def afterwards(ctx: StepContext) -> str:
+    """Follow."""
+    trace(ctx)
+    return ctx.idempotency_key
+
+
+choosy = Workflow("choosy")
+
+
+@choosy.step(retry=Retry(max_attempts=2, base_delay=0.1, retry_on=OSError, give_up_on=FileNotFoundError))
+def picky(ctx: StepContext) -> int:
+    """Raise, at the first attempt, what the input names."""
+    trace(ctx)
+    errors: dict[str, Exception] = {
+        "ConnectionError": ConnectionError("covered"),
+        "FileNotFoundError": FileNotFoundError("given up on"),
+        "ValueError": ValueError("not covered"),
+        "NonRetryable": NonRetryable("the handler knows better"),
+        "RetryAfter": RetryAfter(0.6, "busy"),
+    }
+    if ctx.attempt == 1:
+        raise errors[ctx.input["raises"]]
+    return ctx.attempt
+
+
+def _fork(name: str, on_failure: str) -> Workflow:
+    """Return a workflow with a step that fails while another one runs, and steps that wait for each."""
+    fork = Workflow(name, on_failure=on_failure)
+
+    def fails(ctx: StepContext) -> None:
+        trace(ctx)
+        wait_at_gate(f"{ctx.run_id}-fail")
+        raise LookupError("as asked \x00 with a NUL")
+
+    def runs(ctx: StepContext) -> str:
+        trace(ctx)
+        wait_at_gate(f"{ctx.run_id}-finish")
+        return "ran"
+
+    def waits(ctx: StepContext) -> str:
+        trace(ctx)
+        return "followed"
+
+    fork.step(name="fails")(fails)
+    fork.step(name="runs")(runs)
+    fork.step(name="after_fails", after=["fails"])(waits)
+    fork.step(name="after_runs", after=["runs"])(waits)
+    fork.step(name="after_both", after=["after_fails", "after_runs"])(waits)
+    return fork
+
+
+fork_fail_fast = _fork("fork_fail_fast", "fail_fast")
+fork_continue = _fork("fork_continue", "continue")
+
+
+# What does not come back
+
+deadly = Workflow("deadly")
+
+
+@deadly.step
+def die(ctx: StepContext) -> int:
+    """Leave the process, in the manner the input names, as often as it says."""
+    trace(ctx)
+    if ctx.attempt <= ctx.input.get("times", 1):
+        _leave(ctx.input["how"])
+    return ctx.attempt
+
+
+@deadly.step(after=[die])
+def survive(ctx: StepContext) -> str:
+    """Follow."""
+    trace(ctx)
+    return "alive"
+
+
+def _leave(how: str) -> None:
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "exit":
+        sys.exit(3)
+    elif how == "_exit":
+        os._exit(0)
+    elif how == "memory":
+        raise MemoryError("the handler asked for too much")
+
+
+slow = Workflow("slow")
+
+
+@slow.step(timeout=0.4)
+def linger(ctx: StepContext) -> str:
+    """Stay longer than allowed, in the manner the input names."""
+    trace(ctx)
+    try:
+        Event().wait(30)
+    except SoftTimeLimitExceeded:
+        if ctx.input["how"] == "obedient":
+            raise
+        Event().wait(30)
+    return "never"
+
+
+# Bad results and inputs
+
+
+class Order(BaseModel):
+    """An input model."""
+
+    order_id: int
+    currency: str = "EUR"
+
+
+class Receipt(BaseModel):
+    """An output model."""
+
+    paid: bool
+
+
+strict = Workflow("strict", input=Order)
+
+
+@strict.step(output=Receipt, retry=SOON)
+def pay(ctx: StepContext) -> Any:
+    """Return what fits the model, or not."""
+    trace(ctx)
+    return {"paid": True} if ctx.input.order_id > 0 else {"paid": "perhaps"}
+
+
+careless = Workflow("careless")
+
+
+@careless.step(retry=SOON)
+def produce(ctx: StepContext) -> Any:
+    """Return a result that cannot be stored."""
+    trace(ctx)
+    results: dict[str, Any] = {"object": object(), "large": "x" * 20_000, "nul": "a\x00b", "nan": float("nan")}
+    return results[ctx.input["what"]]
+
+
+# Crashes of the engine's own process
+
+
+crashing = Workflow("crashing", description="its workers may die between commit and publish")
+for _name, _parents in {"first": "", "second": "first", "third": "first", "last": "second third"}.items():
+    crashing.step(name=_name, after=_parents.split())(_concatenate)
+
+
+long_chain = Workflow("long_chain")
+_previous = []
+for _number in range(8):
+    _previous = [long_chain.step(name=f"link{_number}", after=_previous)(_concatenate)]
+
+
+paced = Workflow("paced", description="each step takes a moment: something always runs")
+
+
+def _pause(ctx: StepContext) -> str:
+    trace(ctx)
+    Event().wait(0.05)
+    return ctx.step
+
+
+for _name, _parents in {"one": "", "two": "one", "three": "one", "four": "two three"}.items():
+    paced.step(name=_name, after=_parents.split())(_pause)
+
+
+def killed_once(ctx: StepContext, name: str) -> None:
+    """Kill this process, the first time on this stage."""
+    trace(ctx)
+    if once(name):
+        os.kill(os.getpid(), signal.SIGKILL)

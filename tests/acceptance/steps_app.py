@@ -1,0 +1,22 @@
+"""The Celery app of these tests' workers; the environment says where and, if something is to break, what."""
+
+import os
+
+from celery import signals
+
+from tests.acceptance import faults, flows
+from tests.support.steps import announce_readiness
+from workflow_engine import Engine, Workflow
+
+workflows = [each for each in vars(flows).values() if isinstance(each, Workflow)]
+absent = os.environ.get("STAGE_WITHOUT")
+
+engine = Engine(workflows=[each for each in workflows if each.name != absent])
+app = engine.install()
+app.conf.update(worker_hijack_root_logger=True, worker_redirect_stdouts=False)
+announce_readiness()
+
+point = os.environ.get("STAGE_FAULT")
+if point:
+    # Armed where steps run: the main process of a worker is not to die.
+    signals.worker_process_init.connect(lambda **_: faults.arm(engine, point), weak=False)

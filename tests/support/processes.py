@@ -1,0 +1,231 @@
+"""Stages: a database, a broker, and the real workers and coordinators that run steps on them."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from workflow_engine import Client, Engine, RunHandle, Settings, Workflow
+from workflow_engine.embedded.processes import ChildProcess, Program
+from workflow_engine.engine.supervisor import Supervisor
+
+ROOT = Path(__file__).parents[2]
+STEPS_APP = "tests.acceptance.steps_app"
+T = TypeVar("T")
+
+QUICK: dict[str, Any] = {
+    "lease_seconds": 2.0,
+    "heartbeat_seconds": 0.5,
+    "stranded_seconds": 0.7,
+    "poll_seconds": 1.0,
+}
+"""Settings under which what is lost is found again within seconds."""
+
+
+def wait_until(condition: Callable[[], T], *, within: float = 20.0, why: str = "") -> T:
+    """Return the first true value of ``condition``; fail after ``within`` seconds."""
+    deadline = monotonic() + within
+    while not (value := condition()):
+        assert monotonic() < deadline, f"not within {within:g} s: {why or condition}"
+        Event().wait(0.02)
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """One call of a handler."""
+
+    run_id: str
+    step: str
+    attempt: int
+    pid: int
+
+
+class WorkerProcess:
+    """A Celery worker with its pool, in a session of its own; it dies with this process."""
+
+    def __init__(self, stage: "Stage", *options: str, app: str = STEPS_APP, **variables: str) -> None:
+        self.name = f"w{uuid4().hex[:8]}@stage"
+        self._stage = stage
+        self.log = stage.folder / f"{self.name}.log"
+        arguments = ["-A", app, "worker", "--hostname", self.name, "--without-gossip", "--without-mingle"]
+        self._process = ChildProcess(
+            Program(
+                argv=[sys.executable, "-m", "celery", *arguments, "--loglevel", "INFO", *options],
+                env={**os.environ, **stage.environment(), "STAGE_WORKER": self.name, **variables},
+                log=self.log,
+                cwd=ROOT,
+            )
+        )
+
+    @property
+    def pid(self) -> int:
+        """The main process."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Return once it takes messages."""
+        announced = self._stage.folder / f"ready-{self.name}"
+        wait_until(lambda: announced.exists() or not self.is_alive(), within=60, why="the worker is ready")
+        assert announced.exists(), self.log.read_text()
+
+    def is_alive(self) -> bool:
+        """Tell whether the main process lives."""
+        return self._process.returncode is None
+
+    def kill(self) -> None:
+        """Kill it and its pool at once, as a power cut would."""
+        self._process.sweep()
+
+    def stop(self) -> None:
+        """Let it end in good order; nothing of it is left."""
+        self._process.stop([(signal.SIGTERM, 15.0)])
+
+
+class Stage:
+    """What one story needs; everything it started is gone after ``close``."""
+
+    def __init__(self, folder: Path, database_url: str, broker_url: str, **settings: Any) -> None:
+        self.folder = folder
+        self.database_url = database_url
+        self.broker_url = broker_url
+        self.settings = Settings(
+            database_url=database_url,
+            broker_url=broker_url,
+            **{"queue": f"q{uuid4().hex[:8]}", **QUICK, **settings},
+        )
+        self.client = Client(self.settings)
+        self._workers: list[WorkerProcess] = []
+        self._coordinators: list[tuple[Supervisor, Thread]] = []
+        self._engines: list[Engine] = []
+
+    def environment(self) -> dict[str, str]:
+        """Return what its workers must know."""
+        given = self.settings.model_dump(exclude_unset=True)
+        return {
+            **{f"WFE_{name.upper()}": str(value) for name, value in given.items()},
+            "STAGE_FOLDER": str(self.folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def start_worker(self, *options: str, app: str = STEPS_APP, ready: bool = True, **variables: str) -> WorkerProcess:
+        """Start a worker and wait until it takes messages, unless told otherwise."""
+        if not any(option.startswith(("-c", "--concurrency")) for option in options):
+            options = (*options, "-c2")
+        worker = WorkerProcess(self, *options, app=app, **variables)
+        self._workers.append(worker)
+        if ready:
+            worker.wait_until_ready()
+        return worker
+
+    def start_coordinator(self) -> Supervisor:
+        """Start a coordinator; it is no part of what is killed, so a thread will do."""
+        engine = Engine(self.settings)
+        supervisor = engine.coordinator()
+        thread = Thread(target=supervisor.run, name="coordinator", daemon=True)
+        thread.start()
+        self._coordinators.append((supervisor, thread))
+        self._engines.append(engine)
+        return supervisor
+
+    def stop_coordinators(self) -> None:
+        """Stop every coordinator."""
+        for supervisor, _ in self._coordinators:
+            supervisor.stop()
+        for _, thread in self._coordinators:
+            thread.join(timeout=20)
+        self._coordinators.clear()
+
+    def submit(self, workflow: Workflow | str, value: Any = None, **options: Any) -> RunHandle:
+        """Submit a run."""
+        return self.client.submit(workflow, value, **options)
+
+    def open_gate(self, name: str) -> None:
+        """Let the handlers pass that wait for this gate."""
+        (self.folder / f"gate-{name}").touch()
+
+    def traced(self, run: RunHandle | None = None, step: str | None = None) -> list[Traced]:
+        """Return the calls of handlers so far."""
+        path = self.folder / "trace"
+        lines = path.read_text().splitlines() if path.exists() else []
+        calls = [_traced(line) for line in lines]
+        return [
+            call for call in calls if (run is None or call.run_id == run.id) and (step is None or call.step == step)
+        ]
+
+    def wait_for_call(self, run: RunHandle, step: str, attempt: int = 1, within: float = 20.0) -> Traced:
+        """Return once the handler of a step was called for that attempt."""
+        return wait_until(
+            lambda: next((call for call in self.traced(run, step) if call.attempt == attempt), None),
+            within=within,
+            why=f"{step} attempt {attempt} was called",
+        )
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """Run a query of the test's own."""
+        with psycopg.connect(self.database_url, autocommit=True, row_factory=namedtuple_row) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def close(self) -> None:
+        """Stop everything, and print the workers' logs for whoever reads a failure."""
+        self.stop_coordinators()
+        for worker in self._workers:
+            worker.stop()
+            print(f"--- {worker.name}", *worker.log.read_text(errors="replace").splitlines()[-60:], sep="\n")
+        for engine in self._engines:
+            engine.close()
+        self.client.close()
+
+
+def _traced(line: str) -> Traced:
+    run_id, step, attempt, pid = line.split()
+    return Traced(run_id=run_id, step=step, attempt=int(attempt), pid=int(pid))
+
+
+@contextmanager
+def stage(folder: Path, database_url: str, broker_url: str, **settings: Any) -> Iterator[Stage]:
+    """Make a stage; stop all that was started on it at the end of the block."""
+    made = Stage(folder, database_url, broker_url, **settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def states(run: RunHandle) -> dict[str, str]:
+    """Return the states of a run's steps by name."""
+    return {step.name: step.state.value for step in run.steps()}
+
+
+def event_names(run: RunHandle, *only: str, step: str | None = None) -> list[str]:
+    """Return the names of a run's events in order; ``only`` some names, or of one step."""
+    return [
+        event.name
+        for event in run.events()
+        if (not only or event.name in only) and (step is None or event.step == step)
+    ]
+
+
+def count_completions(run: RunHandle) -> dict[str, int]:
+    """Return how many ``step.completed`` events each step has."""
+    counts: dict[str, int] = {}
+    for event in run.events():
+        if event.name == "step.completed":
+            counts[event.step or ""] = counts.get(event.step or "", 0) + 1
+    return counts
+
+
+def wait_for_all(runs: Iterable[RunHandle], within: float = 30.0) -> list[str]:
+    """Wait for every run; return their states."""
+    deadline = monotonic() + within
+    return [run.wait(timeout=max(deadline - monotonic(), 0.01)).state.value for run in runs]
