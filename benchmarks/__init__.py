@@ -1,0 +1,1 @@
+"""Workflow Engine beside Celery's own canvas: the same work, the same servers, the same run."""

@@ -1,0 +1,93 @@
+"""``python -m benchmarks``: run the comparison and print it."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any, Final
+
+from benchmarks import floor, report
+from benchmarks.messages import Scales
+from benchmarks.servers import Servers, session_servers
+from benchmarks.session import WORKLOADS, Session, started_session
+
+OTHERS: Final = ("submit", "messages", "floor", "large")
+"""What is measured beside the workloads."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; return the exit code."""
+    options = _parser().parse_args(arguments)
+    found: dict[str, Any] = {"load_before": os.getloadavg(), "processors": os.cpu_count()}
+    say = (lambda *_: None) if options.json else (lambda action, *values: action(*values))
+    with session_servers(events=options.events) as servers, started_session(servers) as session:
+        for name in options.only:
+            if name in WORKLOADS:
+                rounds = [session.round(WORKLOADS[name], number) for number in range(options.rounds)]
+                found[name] = {
+                    "rounds": report.rounds_as_json(rounds),
+                    "ratios": {each: median(report.ratios(rounds, each)) for each in rounds[0] if each != "celery"},
+                }
+                say(report.print_workload, WORKLOADS[name], rounds)
+            else:
+                found[name] = _measure(name, session, servers, options.rounds, say)
+            sys.stdout.flush()
+    found["load_after"] = os.getloadavg()
+    if options.json:
+        print(json.dumps(found, indent=1))
+    else:
+        print(f"\nload of the machine: {found['load_before'][0]:.1f} before, {found['load_after'][0]:.1f} after")
+    return 0
+
+
+def _measure(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:
+    configuration = servers.configuration
+    if name == "submit":
+        submits = [session.submit_round(number) for number in range(rounds)]
+        say(report.print_submits, submits)
+        return submits
+    if name == "messages":
+        weights = Scales(configuration, session.engine, session.canvas).weigh_all()
+        say(report.print_weights, weights)
+        return [asdict(each) for each in weights]
+    if name == "floor":
+        rates = {
+            "no-op tasks of Celery, no results": floor.tasks_per_second(session.canvas),
+            "durable commits of PostgreSQL, 1 connection": floor.commits_per_second(configuration, 1),
+            "durable commits of PostgreSQL, 2 connections": floor.commits_per_second(configuration, 2),
+        }
+        say(report.print_floor, rates)
+        return rates
+    growths = [session.grow() for _ in range(2)]
+    say(report.print_growth, growths)
+    return [each.as_json() for each in growths]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, choices=range(1, 51), metavar="N")
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=[*WORKLOADS, *OTHERS],
+        metavar="NAMES",
+        help=f"comma separated, of {', '.join((*WORKLOADS, *OTHERS))}",
+    )
+    parser.add_argument("--events", action="store_true", help="both workers send task events")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = set(names) - {*WORKLOADS, *OTHERS}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Processor time by part: steadier than the clock on a machine that others use too."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+_PROC = Path("/proc")
+_PARENT, _TIMES = 1, slice(11, 15)
+"""Fields of ``/proc/<pid>/stat`` after the process's name: utime, stime, and the same of children that ended."""
+
+
+class Meter:
+    """Reads what process trees have used so far; on systems without ``/proc`` it reads nothing."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        """Watch the tree of each root, given as name to process id."""
+        self._roots = roots
+        self._tick = os.sysconf("SC_CLK_TCK")
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds each tree has used; ``client`` is this process alone."""
+        rows = _rows()
+        children: dict[int, list[int]] = {}
+        for pid, fields in rows.items():
+            children.setdefault(int(fields[_PARENT]), []).append(pid)
+        used: dict[str, float] = {}
+        for name, root in self._roots.items():
+            if root not in rows:
+                continue
+            used[name] = self._seconds(rows[root])
+            below = sum(self._seconds(rows[pid]) for pid in _below(root, children))
+            if name == "worker":
+                used["pool"] = below
+            else:
+                used[name] += below
+        own = os.times()
+        return used | ({"client": own.user + own.system} if used else {})
+
+    def _seconds(self, fields: list[str]) -> float:
+        return sum(int(field) for field in fields[_TIMES]) / self._tick
+
+
+def difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """Return what was used between two readings."""
+    return {name: after[name] - before.get(name, 0.0) for name in after}
+
+
+def _rows() -> dict[int, list[str]]:
+    rows = {}
+    for entry in _PROC.glob("[0-9]*/stat"):
+        try:
+            text = entry.read_text()
+        except OSError:  # it has just ended
+            continue
+        rows[int(entry.parent.name)] = text.rpartition(")")[2].split()
+    return rows
+
+
+def _below(root: int, children: Mapping[int, list[int]]) -> list[int]:
+    found = list(children.get(root, ()))
+    for pid in found:
+        found += children.get(pid, ())
+    return found

@@ -1,0 +1,75 @@
+"""What a message weighs, read from the broker's queue."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from threading import Event as Flag
+from time import perf_counter
+from typing import Any, Final
+
+import redis
+
+from benchmarks.configuration import Configuration
+from benchmarks.sides import CanvasSide, EngineSide
+from benchmarks.trace import StepsMissing
+from benchmarks.workflows import SIZES, UNSERVED, chain, wide
+
+LIMIT: Final = 1_536
+"""Bytes that a step's message may have, whatever the size of its run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Bytes of messages of runs of one size."""
+
+    steps: int
+    engine_smallest: int
+    engine_largest: int
+    canvas_chain: int
+    """The first message of Celery's chain of as many tasks."""
+    canvas_wide: int
+    """The first message of Celery's chord of as many tasks."""
+
+    def as_json(self) -> dict[str, int]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+class Scales:
+    """Weighs what is sent to a queue that nobody reads."""
+
+    def __init__(self, configuration: Configuration, engine: EngineSide, canvas: CanvasSide) -> None:
+        """Weigh both sides' messages."""
+        self._broker = redis.Redis.from_url(configuration.broker_url)
+        self._engine = engine
+        self._canvas = canvas
+
+    def weigh_all(self) -> list[Weights]:
+        """Weigh messages of runs of each size."""
+        with self._broker:
+            return [self._weigh(size) for size in SIZES]
+
+    def _weigh(self, size: int) -> Weights:
+        client = self._engine.client
+        parts = self._sent(lambda: client.submit(wide(size - 2, UNSERVED), 0), size - 2)
+        root = self._sent(lambda: client.submit(chain(size, UNSERVED), 0), 1)
+        canvas = self._canvas.canvas
+        return Weights(
+            steps=size,
+            engine_smallest=min(*parts, *root),
+            engine_largest=max(*parts, *root),
+            canvas_chain=self._sent(lambda: canvas.chain(0, size).apply_async(queue=UNSERVED), 1)[0],
+            canvas_wide=self._sent(lambda: canvas.wide(0, size - 2).apply_async(queue=UNSERVED), 1)[0],
+        )
+
+    def _sent(self, action: Callable[[], Any], number: int) -> list[int]:
+        """Return the bytes of each message that ``action`` leads to, of which there must be ``number``."""
+        self._broker.delete(UNSERVED)
+        action()
+        deadline = perf_counter() + 60
+        while self._broker.llen(UNSERVED) < number:
+            if perf_counter() > deadline:
+                raise StepsMissing(f"{self._broker.llen(UNSERVED)} of {number} messages were sent")
+            Flag().wait(0.02)
+        sizes = [len(message) for message in self._broker.lrange(UNSERVED, 0, -1)]
+        self._broker.delete(UNSERVED)
+        return sizes

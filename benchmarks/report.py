@@ -1,0 +1,78 @@
+"""Prints what was measured, for people."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.messages import LIMIT, Weights
+from benchmarks.session import Growth, Round, Workload
+
+PARTS = ("worker", "pool", "postgres", "valkey", "client")
+
+
+def ratios(rounds: Sequence[Round], contestant: str) -> list[float]:
+    """Return Celery's time over the contestant's, for each round."""
+    return [each["celery"].finished / each[contestant].finished for each in rounds]
+
+
+def print_workload(workload: Workload, rounds: Sequence[Round]) -> None:
+    """Print every round, the medians, the ratios and who used the processor."""
+    print(f"\n{workload.title}: seconds from the first submission to the last step")
+    for number, each in enumerate(rounds, 1):
+        times = "  ".join(f"{name} {timing.finished:.3f}" for name, timing in each.items())
+        print(f"  round {number}: {times}")
+    for name in rounds[0]:
+        taken = median(each[name].finished for each in rounds)
+        submitted = median(each[name].submitted for each in rounds)
+        against = "" if name == "celery" else f"  ratio {median(ratios(rounds, name)):.2f}"
+        print(f"  median {name}: {taken:.3f} s (submitted after {submitted:.3f} s){against}")
+        print(f"    processor, ms a step: {_cpu(rounds, name, workload.steps)}")
+
+
+def print_submits(rounds: Sequence[Mapping[str, float]]) -> None:
+    """Print how many runs each side submits a second."""
+    print("\nsubmitting diamonds to a queue nobody reads, runs a second")
+    for name in ("celery", "engine", "engine, submit_many"):
+        rates = [each[name] for each in rounds]
+        against = median(each[name] / each["celery"] for each in rounds)
+        print(f"  {name}: {', '.join(f'{rate:,.0f}' for rate in rates)}; median {median(rates):,.0f}, x {against:.2f}")
+
+
+def print_weights(weights: Sequence[Weights]) -> None:
+    """Print message sizes."""
+    print("\nbytes of one message in the queue")
+    for each in weights:
+        print(
+            f"  runs of {each.steps:,} steps: engine {each.engine_smallest:,} to {each.engine_largest:,}; "
+            f"first of Celery's chain {each.canvas_chain:,}, of its chord {each.canvas_wide:,}"
+        )
+    largest = max(each.engine_largest for each in weights)
+    print(f"  ours stay at or below {LIMIT:,}: {'yes' if largest <= LIMIT else 'NO'} ({largest:,})")
+
+
+def print_floor(floor: Mapping[str, float]) -> None:
+    """Print what the parts can do by themselves."""
+    print("\nfloor, per second")
+    for name, rate in floor.items():
+        print(f"  {name}: {rate:,.0f}")
+
+
+def print_growth(growths: Sequence[Growth]) -> None:
+    """Print the runs of 10,000 steps and the worker's memory."""
+    print("\n1 -> 10,000 -> 1 on our side")
+    for each in growths:
+        print(
+            f"  submitted in {each.timing.submitted:.2f} s, finished after {each.timing.finished:.1f} s; worker's memory:"
+        )
+        for name, size in each.after.items():
+            print(f"    {name}: {each.before.get(name, 0) / 1024:.0f} -> {size / 1024:.0f} MB")
+
+
+def rounds_as_json(rounds: Sequence[Round]) -> list[dict[str, Any]]:
+    """Return rounds as JSON values."""
+    return [{name: timing.as_json() for name, timing in each.items()} for each in rounds]
+
+
+def _cpu(rounds: Sequence[Round], name: str, steps: int) -> str:
+    parts = {part: 1_000 * median(each[name].cpu.get(part, 0.0) for each in rounds) / steps for part in PARTS}
+    return ", ".join(f"{part} {spent:.2f}" for part, spent in parts.items()) + f"; sum {sum(parts.values()):.2f}"

@@ -1,0 +1,96 @@
+"""The servers of a benchmark session: embedded ones, or those that ``WFE_DATABASE_URL`` and ``WFE_BROKER_URL`` name."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import redis
+from psycopg import sql
+
+from benchmarks.configuration import CANVAS_QUEUE, ENGINE_QUEUE, Configuration
+from benchmarks.workflows import UNSERVED
+from workflow_engine.embedded.broker import EmbeddedBroker
+from workflow_engine.embedded.postgres import EmbeddedPostgres
+from workflow_engine.store import migration
+
+
+class UnfairServer(Exception):
+    """The servers would make the comparison worthless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What a benchmark session runs on."""
+
+    configuration: Configuration
+    folder: Path
+    """For logs and traces."""
+    processes: Mapping[str, int]
+    """Process ids of the embedded servers, by name."""
+
+
+@contextmanager
+def session_servers(*, events: bool) -> Iterator[Servers]:
+    """Lend servers with a migrated database of their own, and a folder; all is gone afterwards.
+
+    Raises:
+        UnfairServer: the database does not write to disk, or the broker is no Redis.
+    """
+    processes: dict[str, int] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="workflow-engine-benchmark-")))
+        database_url = os.environ.get("WFE_DATABASE_URL")
+        if not database_url:
+            postgres = stack.enter_context(EmbeddedPostgres(folder / "postgres", fsync=True))
+            database_url, processes["postgres"] = postgres.url, postgres.pid or 0
+        broker_url = os.environ.get("WFE_BROKER_URL")
+        if not broker_url:
+            broker = stack.enter_context(EmbeddedBroker(folder / "broker"))
+            broker_url, processes["valkey"] = broker.url, broker.pid or 0
+        results_url = _next_database(broker_url)
+        own = stack.enter_context(_own_database(database_url))
+        check_durable(own)
+        migration.upgrade(own)
+        stack.callback(_drop_queues, broker_url)
+        configuration = Configuration(database_url=own, broker_url=broker_url, results_url=results_url, events=events)
+        yield Servers(configuration=configuration, folder=folder, processes=processes)
+
+
+def check_durable(database_url: str) -> None:
+    """Raise ``UnfairServer`` unless commits wait for the disk."""
+    with psycopg.connect(database_url) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            row = connection.execute(sql.SQL("SHOW {}").format(sql.Identifier(setting))).fetchone()
+            if row is None or row[0] != "on":
+                raise UnfairServer(f"{setting} is {row and row[0]}: a durable engine would look too fast")
+
+
+@contextmanager
+def _own_database(server_url: str) -> Iterator[str]:
+    name = f"workflow_engine_benchmark_{os.getpid()}"
+    quoted = sql.Identifier(name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(quoted))
+    try:
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
+
+
+def _next_database(broker_url: str) -> str:
+    parts = urlsplit(broker_url)
+    if parts.scheme not in {"redis", "valkey"}:
+        raise UnfairServer("Celery's canvas is measured with its Redis result backend: WFE_BROKER_URL must be redis://")
+    number = int(parts.path.strip("/") or 0)
+    return parts._replace(scheme="redis", path=f"/{number + 1}").geturl()
+
+
+def _drop_queues(broker_url: str) -> None:
+    with redis.Redis.from_url(broker_url) as broker:
+        broker.delete(ENGINE_QUEUE, CANVAS_QUEUE, UNSERVED)

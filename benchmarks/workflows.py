@@ -1,0 +1,65 @@
+"""The shapes as workflows of ours; every step does nothing but append its record."""
+
+from functools import cache
+from typing import Final
+
+from benchmarks.trace import append, record
+from workflow_engine import Step, StepContext, Workflow
+
+UNSERVED: Final = "bench-unserved"
+"""A queue that no worker reads: what is sent there can be weighed."""
+
+SIZES: Final = (10, 100, 1_000, 10_000)
+
+
+def noop(ctx: StepContext) -> int:
+    """Append this step's record; the run's number is its input."""
+    append(record(ctx.input, int(ctx.step[1:])))
+    return 1
+
+
+@cache
+def chain(length: int, queue: str | None = None) -> Workflow:
+    """Return steps that each wait for the one before."""
+    workflow = Workflow(_name("chain", length, queue), queue=queue)
+    last: list[Step] = []
+    for number in range(length):
+        last = [_add(workflow, number, last)]
+    return workflow
+
+
+@cache
+def diamond(queue: str | None = None) -> Workflow:
+    """Return four steps: one, two beside each other, one."""
+    workflow = Workflow(_name("diamond", 4, queue), queue=queue)
+    top = _add(workflow, 0, [])
+    sides = [_add(workflow, number, [top]) for number in (1, 2)]
+    _add(workflow, 3, sides)
+    return workflow
+
+
+@cache
+def wide(width: int, queue: str | None = None) -> Workflow:
+    """Return one step, ``width`` steps after it (in ``queue``, if given), and one after all of them."""
+    workflow = Workflow(_name("wide", width, queue))
+    first = _add(workflow, 0, [])
+    middle = [_add(workflow, number + 1, [first], queue) for number in range(width)]
+    _add(workflow, width + 1, middle)
+    return workflow
+
+
+def served() -> list[Workflow]:
+    """Return every workflow that a worker meets."""
+    whole = [chain(100), diamond(), wide(20), wide(1_000), wide(10_000)]
+    return whole + [wide(size - 2, UNSERVED) for size in SIZES]
+
+
+def _add(workflow: Workflow, number: int, after: list[Step], queue: str | None = None) -> Step:
+    step = workflow.step(name=f"s{number:06d}", after=after, queue=queue)(noop)
+    if not isinstance(step, Step):
+        raise TypeError(step)
+    return step
+
+
+def _name(shape: str, size: int, queue: str | None) -> str:
+    return f"{shape}_{size}" + ("" if queue is None else "_unserved")
