@@ -95,9 +95,7 @@ class Engine:
     def install(self) -> Celery:
         """Register the step task and the worker's heartbeat on the app, and return it."""
         identity = WorkerIdentity()
-        runtime = StepRuntime(
-            self.processor, self.registry, identity, result_limit=self.settings.result_limit_bytes
-        )
+        runtime = StepRuntime(self.processor, self.registry, identity, result_limit=self.settings.result_limit_bytes)
         # The heartbeat has connections of its own: it beats while every other one is busy.
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
         hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
@@ -107,9 +105,7 @@ class Engine:
     def coordinator(self) -> Supervisor:
         """Return the services that run once the hot path cannot: readiness, listener, rescue."""
         settings = self.settings
-        readiness = ReadinessService(
-            self.store, self.processor, poll_every=timedelta(seconds=settings.poll_seconds)
-        )
+        readiness = ReadinessService(self.store, self.processor, poll_every=timedelta(seconds=settings.poll_seconds))
         rescue = RescueService(
             self.store,
             self.processor,
@@ -194,9 +190,7 @@ class AsyncClient(AsyncWorkflowClient):
         self._owned.close()
 
 
-def install(
-    app: Celery, workflows: Iterable[Workflow | str] = (), *, settings: Settings | None = None
-) -> Engine:
+def install(app: Celery, workflows: Iterable[Workflow | str] = (), *, settings: Settings | None = None) -> Engine:
     """Make an existing Celery app run steps: ``celery -A yours worker`` then does.
 
     The app keeps its result backend, its routes and its tasks; they may be steps as they are

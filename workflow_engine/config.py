@@ -37,12 +37,8 @@ class Settings(BaseSettings):
         default=(),
         description="Import paths of modules with workflows (`module` or `module:name`), comma separated.",
     )
-    namespace: str = Field(
-        default="default", min_length=1, max_length=100, description="The client's namespace."
-    )
-    queue: str = Field(
-        default="celery", min_length=1, max_length=100, description="Queue of steps that name none."
-    )
+    namespace: str = Field(default="default", min_length=1, max_length=100, description="The client's namespace.")
+    queue: str = Field(default="celery", min_length=1, max_length=100, description="Queue of steps that name none.")
     result_limit_bytes: int = Field(
         default=1_048_576,
         ge=1_024,
@@ -104,9 +100,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(
-            ("postgresql://", "postgres://", "postgresql+psycopg://")
-        ):
+        if value is not None and not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
             raise ValueError("must be a postgresql:// URL")
         return value
 

@@ -133,9 +133,7 @@ def create_plans() -> None:
         sa.Column("parents", sa.Integer(), nullable=False),
         sa.Column("queue", sa.Text(), nullable=True),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["plan_id"], ["plans.id"], name=op.f("plan_steps_plan_id_fkey"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["plan_id"], ["plans.id"], name=op.f("plan_steps_plan_id_fkey"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("plan_id", "position", name=op.f("plan_steps_pkey")),
         comment="What submit copies into steps, so that a run of any size is submitted by one statement.",
     )
@@ -232,9 +230,7 @@ def create_steps() -> None:
             "(ready_at IS NOT NULL) = (state IN ('ready', 'retrying'))",
             name=op.f("steps_ready_at_iff_due_check"),
         ),
-        sa.CheckConstraint(
-            "state <> 'running' OR worker_id IS NOT NULL", name=op.f("steps_running_has_worker_check")
-        ),
+        sa.CheckConstraint("state <> 'running' OR worker_id IS NOT NULL", name=op.f("steps_running_has_worker_check")),
         sa.CheckConstraint(
             "state IN ('cancelled', 'dispatched', 'failed', 'ready', 'retrying', 'running', 'skipped', 'succeeded', 'suspended', 'waiting')",
             name=op.f("steps_state_check"),

@@ -104,9 +104,7 @@ def _create_chords() -> None:
         ["completed_at"],
         postgresql_where=sa.text("completed_at IS NOT NULL AND closed_at IS NULL"),
     )
-    op.create_index(
-        "chords_closed_at_idx", "chords", ["closed_at"], postgresql_where=sa.text("closed_at IS NOT NULL")
-    )
+    op.create_index("chords_closed_at_idx", "chords", ["closed_at"], postgresql_where=sa.text("closed_at IS NOT NULL"))
 
 
 def _create_chord_parts() -> None:

@@ -11,6 +11,8 @@ from workflow_engine.celery_app.task import StepTask
 _BROKER_PATIENCE = 5.0
 """Seconds to wait for a broker's socket before it counts as down."""
 
+_REDIS_TRANSPORT = "workflow_engine.celery_app.transport:Transport"
+
 
 def create_app(broker_url: str, database_url: str, queue: str) -> Celery:
     """Return a Celery app for workers and clients that have none of their own."""
@@ -32,6 +34,7 @@ def create_app(broker_url: str, database_url: str, queue: str) -> Celery:
         task_track_started=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a step's commit does not need the broker
         broker_connection_retry_on_startup=True,
+        broker_transport=_REDIS_TRANSPORT if _is_redis(broker_url) else None,
         broker_transport_options=_transport_options(broker_url),
         worker_hijack_root_logger=True,
         enable_utc=True,
@@ -53,8 +56,12 @@ def install_step_task(app: Celery, runtime: StepRuntime, hooks: WorkerHooks, dat
     hooks.connect()
 
 
+def _is_redis(broker_url: str) -> bool:
+    return broker_url.startswith(("redis://", "rediss://"))
+
+
 def _transport_options(broker_url: str) -> dict[str, object]:
-    if broker_url.startswith(("redis", "rediss", "valkey")):
+    if _is_redis(broker_url):
         return {
             "socket_connect_timeout": _BROKER_PATIENCE,
             "socket_timeout": 30.0,

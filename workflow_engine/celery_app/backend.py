@@ -47,9 +47,7 @@ class DurableBackend(PollingBackend):
     supports_failure_expires = True
     persistent = True
 
-    def __init__(
-        self, app: Celery, url: str | None = None, *, database: Database | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, app: Celery, url: str | None = None, *, database: Database | None = None, **kwargs: Any) -> None:
         """Take what Celery passes; nothing is opened before first use.
 
         Args:
@@ -66,15 +64,19 @@ class DurableBackend(PollingBackend):
         self.always_retry = False  # `Patience` does, by the same settings
         self._patience = Patience(self.app.conf)
         self._codec = ResultCodec(self)
-        database = database or Database(url, application_name="workflow_engine results")
-        self._results = ResultStore(database)
-        self._chords = ChordStore(database)
+        self._database = database or Database(url, application_name="workflow_engine results")
+        self._results = ResultStore(self._database)
+        self._chords = ChordStore(self._database)
         self._joiner = ChordJoiner(self, self._chords)
         self._rescuer = ChordRescuer(self.app, self._chords, self._joiner)
 
     def as_uri(self, include_password: bool = False) -> str:
         """Return the URL as the setting had it, by default without the password."""
         return _SCHEME + str(super().as_uri(include_password=include_password))
+
+    def close(self) -> None:
+        """Close this process's connections; the next use opens new ones."""
+        self._database.close()
 
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
         """Tell whether an error passes once PostgreSQL is back."""
@@ -240,9 +242,7 @@ class DurableBackend(PollingBackend):
     def results_of(self, task_ids: Sequence[str]) -> Mapping[str, Any]:
         """Return the values of those tasks that have succeeded."""
         metas = self.find_metas(task_ids, ready=True)
-        return {
-            task_id: meta["result"] for task_id, meta in metas.items() if meta["status"] == states.SUCCESS
-        }
+        return {task_id: meta["result"] for task_id, meta in metas.items() if meta["status"] == states.SUCCESS}
 
     def _finish_leaf(self, leaf: Any, state: str, result: Any, *, store: bool = True) -> None:
         request = as_request(leaf)
@@ -251,18 +251,14 @@ class DurableBackend(PollingBackend):
         elif store and request.id:
             self.store_result(request.id, result, state)
 
-    def _finish_part(
-        self, request: Any, state: str, result: Any, *, store: bool, traceback: str | None = None
-    ) -> None:
+    def _finish_part(self, request: Any, state: str, result: Any, *, store: bool, traceback: str | None = None) -> None:
         row = self._row(request.id, self.encode_result(result, state), state, traceback, request)
         arrival = Arrival(
             chord_id=request.group, position=request.group_index, body=encode_body(request.chord, self.app)
         )
         expires = self._expires(state)
         with _store_errors(request.id, state):
-            complete = self._patience.store(
-                lambda: self._chords.arrive(row, arrival, expires=expires, store=store)
-            )
+            complete = self._patience.store(lambda: self._chords.arrive(row, arrival, expires=expires, store=store))
         if complete:
             self._joiner.settle(request.group, request.chord)
 

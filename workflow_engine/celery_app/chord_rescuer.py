@@ -11,9 +11,9 @@ from workflow_engine.store.results import UNAVAILABLE, ChordStore
 
 logger = get_logger(__name__)
 
-_EVERY: Final = 5.0
+_EVERY: Final = 2.0
 _EVERY_WHILE_AWAY: Final = 60.0
-_AGE: Final = timedelta(seconds=2)
+_AGE: Final = timedelta(seconds=1)
 _AT_ONCE: Final = 100
 
 
@@ -35,9 +35,7 @@ class ChordRescuer:
         """Send the bodies that are overdue; return how many were found."""
         overdue = self._chords.overdue(age=_AGE, limit=_AT_ONCE)
         for chord in overdue:
-            logger.warning(
-                "Chord %s is complete but its body was not confirmed as sent: sending it", chord.chord_id
-            )
+            logger.warning("Chord %s is complete but its body was not confirmed as sent: sending it", chord.chord_id)
             self._joiner.settle(chord.chord_id, decode_body(chord.body, self._app))
         return len(overdue)
 

@@ -1,6 +1,8 @@
 """CeleryDispatcher: sends claimed steps to their queues, each as one message of constant size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any, Final
 
 from celery import Celery
@@ -12,6 +14,9 @@ from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 
 KILL_GRACE: Final = 5.0
 """Seconds between a step's own timeout (an exception in the handler) and the killing of its process."""
+
+_BATCH: Final = 100
+"""Messages that travel together."""
 
 _RETRY_POLICY: Final = {"max_retries": 2, "interval_start": 0.0, "interval_step": 0.1, "interval_max": 0.2}
 """A broker that is down is noticed within a second; the step then waits in the database, not in this process."""
@@ -34,11 +39,18 @@ class CeleryDispatcher:
         sent = 0
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
-                for step in steps:
-                    self._send(producer, step)
-                    sent += 1
+                for together in _batches(steps):
+                    with _batch(producer) if len(together) > 1 else nullcontext():
+                        for step in together:
+                            self._send(producer, step)
+                    sent += len(together)
         except (OperationalError, OSError) as error:
+            # Of a batch that broke, some may have arrived: a step that is sent twice is claimed once.
             raise NotDispatched(steps[sent:], f"{type(error).__name__}: {error}") from error
+
+    @cached_property
+    def _priorities(self) -> tuple[int, ...]:
+        return _broker_priorities(self._app)
 
     def is_idle(self, queue: str | None) -> bool:
         """Return whether no message waits in a queue; False if the broker cannot tell."""
@@ -46,9 +58,7 @@ class CeleryDispatcher:
         try:
             with self._app.connection_for_read() as connection:
                 connection.ensure_connection(max_retries=1, timeout=2)
-                declared = (
-                    self._app.amqp.queues[name].bind(connection.default_channel).queue_declare(passive=True)
-                )
+                declared = self._app.amqp.queues[name].bind(connection.default_channel).queue_declare(passive=True)
                 return bool(declared.message_count == 0)
         except Exception:
             return False
@@ -59,7 +69,7 @@ class CeleryDispatcher:
             STEP_TASK,
             _message(self._app, step),
             queue=self._queue(step.queue),
-            priority=_broker_priority(self._app, step.priority),
+            priority=self._priorities[step.priority],
             retry=True,
             retry_policy=_RETRY_POLICY,
             serializer="json",
@@ -94,7 +104,7 @@ def _message(app: Celery, step: Dispatch) -> Any:
 
 def _chord(step: Dispatch) -> tuple[str, dict[str, Any]]:
     group = f"{step.run_id}.{step.join}"
-    body = {
+    body: dict[str, Any] = {
         "task": STEP_TASK,
         "args": [],
         "kwargs": {},
@@ -105,8 +115,21 @@ def _chord(step: Dispatch) -> tuple[str, dict[str, Any]]:
     return group, body
 
 
-def _broker_priority(app: Celery, rank: int) -> int:
-    """Return the broker's number for a priority: RabbitMQ's highest is 9, Redis' transport turns it round."""
-    urgent_is_low = app.connection_for_write().transport.driver_type in {"redis", "memory"}
-    steps = (9, 6, 3, 0) if urgent_is_low else (0, 3, 6, 9)
-    return steps[rank]
+def _broker_priorities(app: Celery) -> tuple[int, ...]:
+    """Return the broker's numbers for our priorities: 9 is RabbitMQ's highest, and the lowest of kombu's Redis."""
+    with app.connection_for_write() as connection:
+        urgent_is_low = connection.transport.driver_type == "redis"
+    return (9, 6, 3, 0) if urgent_is_low else (0, 3, 6, 9)
+
+
+def _batches(steps: Sequence[Dispatch]) -> Iterator[Sequence[Dispatch]]:
+    for start in range(0, len(steps), _BATCH):
+        yield steps[start : start + _BATCH]
+
+
+def _batch(producer: Any) -> AbstractContextManager[Any]:
+    """Return kombu's own batch (one round trip for many messages), where kombu (5.7) and the transport have it."""
+    if getattr(producer, "supports_batch_publish", False):
+        batch: AbstractContextManager[Any] = producer.batch(max_size=_BATCH)
+        return batch
+    return nullcontext()

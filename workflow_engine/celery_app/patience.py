@@ -52,9 +52,7 @@ class Patience:
 
     def _pause(self, attempt: int) -> float:
         exponent = min(attempt, 30)  # enough for any sensible maximum; 2**attempt need not be astronomical
-        return float(
-            get_exponential_backoff_interval(self._base_ms, exponent, self._max_ms, full_jitter=True) / 1000
-        )
+        return float(get_exponential_backoff_interval(self._base_ms, exponent, self._max_ms, full_jitter=True) / 1000)
 
 
 def _limit(conf: Any, default: float) -> float:

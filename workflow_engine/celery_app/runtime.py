@@ -123,9 +123,7 @@ class StepRuntime:
     def _claim_command(self, attempt: StepAttempt) -> ClaimStep:
         return ClaimStep(**_key(attempt), worker_id=self._identity.id, worker_name=self._identity.name)
 
-    def _call(
-        self, running: _Running, plan: Plan, workflow: Workflow, step: Step, claimed: ClaimedStep
-    ) -> Any:
+    def _call(self, running: _Running, plan: Plan, workflow: Workflow, step: Step, claimed: ClaimedStep) -> Any:
         attempt = running.attempt
         started = time.perf_counter()
         try:

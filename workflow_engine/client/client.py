@@ -25,6 +25,8 @@ from workflow_engine.store.views import RunFilter, WorkflowRecord
 
 BATCH_LIMIT = 1_000
 """Runs that one ``submit_many`` may hold."""
+PAGE_LIMIT = 1_000
+"""Runs that one page may hold."""
 
 
 class WorkflowClient:
@@ -135,8 +137,8 @@ class WorkflowClient:
         Raises:
             InvalidInput: a state that does not exist, or a limit out of range.
         """
-        if not 1 <= limit <= 1_000:
-            raise InvalidInput("limit", f"must be from 1 to 1000, not {limit}")
+        if not 1 <= limit <= PAGE_LIMIT:
+            raise InvalidInput("limit", f"must be from 1 to {PAGE_LIMIT}, not {limit}")
         wanted = RunFilter(
             namespace=self._namespace,
             workflow=workflow,
@@ -166,16 +168,12 @@ class WorkflowClient:
             self._plan_ids[key] = known
         return known[1]
 
-    def _command(
-        self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions
-    ) -> SubmitRun:
+    def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
         definition = self._loaded(workflow, version) if isinstance(workflow, str) else workflow
         if definition is not None:
             value = definition.storable_input(value)
         text = input_as_json(value, self._input_limit)
-        plan_id = (
-            self._registered(str(workflow), version) if definition is None else self.register(definition)
-        )
+        plan_id = self._registered(str(workflow), version) if definition is None else self.register(definition)
         return SubmitRun(
             run_id=new_run_id(),
             plan_id=plan_id,
@@ -199,9 +197,7 @@ class WorkflowClient:
             known = {each.workflow for each in tx.views.workflows(self._namespace)}
         known |= {each.name for each in self._registry}
         wanted = f"workflow {name!r}" + (f" version {version!r}" if version else "")
-        raise WorkflowNotFound(
-            f"{wanted} is not known in namespace {self._namespace!r}{did_you_mean(name, known)}"
-        )
+        raise WorkflowNotFound(f"{wanted} is not known in namespace {self._namespace!r}{did_you_mean(name, known)}")
 
     def _handle(self, run_id: RunId, *, created: bool = True) -> RunHandle:
         return RunHandle(run_id, self._store, self._processor, created=created)

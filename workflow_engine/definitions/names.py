@@ -22,9 +22,7 @@ def check_name(kind: str, name: object) -> str:
     if not isinstance(name, str) or not name:
         raise DefinitionError(f"{kind} name must be a non-empty string, not {name!r}")
     if len(name) > NAME_LIMIT:
-        raise DefinitionError(
-            f"{kind} name {name[:20]!r}… has {len(name)} characters; the limit is {NAME_LIMIT}"
-        )
+        raise DefinitionError(f"{kind} name {name[:20]!r}… has {len(name)} characters; the limit is {NAME_LIMIT}")
     if not _NAME.fullmatch(name):
         raise DefinitionError(f"{kind} name {name!r} may only have letters, digits, '_', '.' and '-'")
     return name

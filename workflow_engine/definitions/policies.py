@@ -88,15 +88,15 @@ class Retry:
         return isinstance(error, tuple(self.retry_on)) and not isinstance(error, tuple(self.give_up_on))  # type: ignore[arg-type]  # __post_init__ made them tuples
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: object, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise DefinitionError(f"Retry: {name} must be a number from {low} to {high:g}, not {value!r}")
     if name == "max_attempts" and not isinstance(value, int):
         raise DefinitionError(f"Retry: max_attempts must be a whole number, not {value!r}")
 
 
-def _exception_types(name: str, value: ExceptionTypes) -> tuple[type[BaseException], ...]:
-    types = (value,) if isinstance(value, type) else tuple(value)
+def _exception_types(name: str, value: object) -> tuple[type[BaseException], ...]:
+    types = tuple(value) if isinstance(value, Sequence) else (value,)
     if not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
         raise DefinitionError(f"Retry: {name} must be exception classes, not {value!r}")
     return types

@@ -1,6 +1,6 @@
 """Step: a handler and its policies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -61,11 +61,13 @@ def check_parents(step: str, after: object) -> tuple[str, ...]:
     Raises:
         DefinitionError: something else was given, a parent is named twice, or the step waits for itself.
     """
-    items = [after] if isinstance(after, str | Step) or not isinstance(after, Sequence) else list(after)
-    names = [item.name if isinstance(item, Step) else item for item in items]
-    for name in names:
+    items = list(after) if isinstance(after, Sequence) and not isinstance(after, str) else [after]
+    names: list[str] = []
+    for item in items:
+        name = item.name if isinstance(item, Step) else item
         if not isinstance(name, str):
             raise DefinitionError(f"step {step!r}: after= takes steps or their names, not {name!r}")
+        names.append(name)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DefinitionError(f"step {step!r}: after= names {twice!r} twice")
@@ -84,9 +86,7 @@ def check_timeout(step: str, timeout: float | timedelta | None) -> timedelta | N
         raise DefinitionError(f"step {step!r}: timeout must be seconds or a timedelta, not {timeout!r}")
     length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
     if not timedelta(0) < length <= _LONGEST_TIMEOUT:
-        raise DefinitionError(
-            f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {length}"
-        )
+        raise DefinitionError(f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {length}")
     return length
 
 
@@ -99,9 +99,7 @@ def check_priority(where: str, priority: str) -> Priority:
     try:
         return Priority(priority)
     except ValueError:
-        raise DefinitionError(
-            f"{where}: priority must be one of {', '.join(Priority)}, not {priority!r}"
-        ) from None
+        raise DefinitionError(f"{where}: priority must be one of {', '.join(Priority)}, not {priority!r}") from None
 
 
 def check_queue(where: str, queue: str | None) -> str | None:
@@ -126,8 +124,3 @@ def describe(handler: object, description: str | None) -> str:
     """Return the given description, or the first line of the handler's docstring."""
     text = description if description is not None else getattr(handler, "__doc__", None) or ""
     return text.strip().split("\n", 1)[0]
-
-
-def as_mapping(value: Any) -> Mapping[str, Any]:
-    """Return ``value`` if it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}

@@ -31,6 +31,8 @@ from workflow_engine.errors import CyclicWorkflow, DefinitionError, InvalidInput
 
 After = str | Step | Sequence[str | Step]
 
+_STEP_OPTIONS = frozenset({"name", "after", "retry", "timeout", "queue", "priority", "output", "description"})
+
 
 class Workflow:
     """A DAG of steps. Steps are added with ``step``; every mistake is a ``DefinitionError`` where it is made.
@@ -194,12 +196,12 @@ class Workflow:
 
     def _add_task(
         self,
-        task: ExistingTask,
+        task: object,
         args: Arguments | None,
         kwargs: KeywordArguments | None,
         options: dict[str, Any],
     ) -> Step:
-        if not callable(task) or not isinstance(getattr(task, "name", None), str):
+        if not isinstance(task, ExistingTask) or not callable(task):
             raise DefinitionError(f"workflow {self.name!r}: task= must be a Celery task, not {task!r}")
         name = options.pop("name", None) or task.name.rsplit(".", 1)[-1]
         parents = check_parents(name, options.get("after", ()))
@@ -207,52 +209,28 @@ class Workflow:
         options.setdefault("description", describe(getattr(task, "run", task), None))
         return self._add(TaskHandler(task, parents, args, kwargs), name=name, **options)
 
-    def _add(
-        self,
-        handler: Handler | type[StepHandler],
-        *,
-        name: str | None = None,
-        after: After = (),
-        retry: Retry = NO_RETRY,
-        timeout: float | timedelta | None = None,
-        queue: str | None = None,
-        priority: str | None = None,
-        output: type[BaseModel] | None = None,
-        description: str | None = None,
-        **unknown: Any,
-    ) -> Step:
+    def _add(self, handler: Handler | type[StepHandler], **options: Any) -> Step:
+        unknown = options.keys() - _STEP_OPTIONS
         if unknown:
-            known = (
-                "name",
-                "after",
-                "retry",
-                "timeout",
-                "queue",
-                "priority",
-                "output",
-                "description",
-                "task",
-            )
-            option = next(iter(unknown))
+            option = min(unknown)
             raise DefinitionError(
-                f"workflow {self.name!r}: step() has no option {option!r}{did_you_mean(option, known)}"
+                f"workflow {self.name!r}: step() has no option {option!r}{did_you_mean(option, _STEP_OPTIONS)}"
             )
-        name = check_name("step", name or getattr(handler, "__name__", None))
+        name = check_name("step", options.get("name") or getattr(handler, "__name__", None))
         where = f"step {name!r}"
-        if not isinstance(retry, Retry):
-            raise DefinitionError(f"{where}: retry= must be a Retry, not {retry!r}")
+        priority = options.get("priority")
         step = Step(
             name=name,
             handler=_check_handler(where, handler),
-            after=check_parents(name, after),
-            retry=retry,
-            timeout=check_timeout(name, timeout),
-            queue=check_queue(where, queue) or self.queue,
+            after=check_parents(name, options.get("after", ())),
+            retry=_check_retry(where, options.get("retry", NO_RETRY)),
+            timeout=check_timeout(name, options.get("timeout")),
+            queue=check_queue(where, options.get("queue")) or self.queue,
             priority=self.priority if priority is None else check_priority(where, priority),
-            output=check_model(where, "output", output),
-            description=describe(handler, description),
+            output=check_model(where, "output", options.get("output")),
+            description=describe(handler, options.get("description")),
         )
-        self._keep(step, after)
+        self._keep(step, options.get("after", ()))
         return step
 
     def _keep(self, step: Step, after: After) -> None:
@@ -315,6 +293,12 @@ def _check_policy(where: str, policy: str) -> FailurePolicy:
         raise DefinitionError(
             f"{where}: on_failure must be one of {', '.join(FailurePolicy)}, not {policy!r}"
         ) from None
+
+
+def _check_retry(where: str, retry: object) -> Retry:
+    if not isinstance(retry, Retry):
+        raise DefinitionError(f"{where}: retry= must be a Retry, not {retry!r}")
+    return retry
 
 
 def _check_handler(where: str, handler: object) -> Handler:

@@ -30,9 +30,7 @@ class Dispatch:
     @property
     def as_attempt(self) -> StepAttempt:
         """The attempt it is about."""
-        return StepAttempt(
-            plan_id=self.plan_id, run_id=self.run_id, position=self.position, attempt=self.attempt
-        )
+        return StepAttempt(plan_id=self.plan_id, run_id=self.run_id, position=self.position, attempt=self.attempt)
 
 
 class NotDispatched(BrokerUnavailable):

@@ -15,9 +15,7 @@ from workflow_engine.plan.plan import Plan
 def run_submitted(plan: Plan, initiator: str | None) -> Event:
     """A run was stored."""
     return _event(
-        events.RunSubmitted(
-            workflow=plan.workflow, version=plan.version, steps=len(plan), initiator=initiator
-        )
+        events.RunSubmitted(workflow=plan.workflow, version=plan.version, steps=len(plan), initiator=initiator)
     )
 
 
@@ -108,9 +106,7 @@ def step_lost(step: str, attempt: int, reason: str) -> Event:
 
 def step_failed(step: str, attempt: int, error: StepError) -> Event:
     """A step's last attempt failed."""
-    return _event(
-        events.StepFailed(error_class=error.error_class, message=_bounded(error.message)), step, attempt
-    )
+    return _event(events.StepFailed(error_class=error.error_class, message=_bounded(error.message)), step, attempt)
 
 
 def step_skipped(step: str, because: str) -> Event:

@@ -25,9 +25,7 @@ class RunState(StrEnum):
     """Its time ran out before anything started."""
 
 
-FINAL_RUN_STATES: Final = frozenset(
-    {RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED}
-)
+FINAL_RUN_STATES: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED})
 
 
 class RunTrigger(StrEnum):

@@ -52,9 +52,7 @@ class RunOptions(BaseModel):
     correlation_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
     title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
     description: Annotated[Text, Field(max_length=2_000)] | None = None
-    tags: Annotated[
-        tuple[Annotated[Text, Field(min_length=1, max_length=100)], ...], Field(max_length=50)
-    ] = ()
+    tags: Annotated[tuple[Annotated[Text, Field(min_length=1, max_length=100)], ...], Field(max_length=50)] = ()
     metadata: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(default_factory=dict)
     agent: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
     initiator: Annotated[Text, Field(min_length=1, max_length=200)] | None = None

@@ -29,9 +29,7 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
-FINAL_STEP_STATES: Final = frozenset(
-    {StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED}
-)
+FINAL_STEP_STATES: Final = frozenset({StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED})
 
 
 class StepTrigger(StrEnum):

@@ -12,7 +12,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from workflow_engine.errors import DatabaseUnavailable
 
-type_Connection = psycopg.Connection[Any]
+PgConnection = psycopg.Connection[Any]
 _CONNECT_TIMEOUT = 5.0
 
 
@@ -31,11 +31,11 @@ class Database:
         self._max_connections = max_connections
         self._application_name = application_name
         self._lock = Lock()
-        self._pool: ConnectionPool[type_Connection] | None = None
+        self._pool: ConnectionPool[PgConnection] | None = None
         self._pid = 0
 
     @contextmanager
-    def connection(self) -> Iterator[type_Connection]:
+    def connection(self) -> Iterator[PgConnection]:
         """Lend an autocommit connection: each statement is a transaction of its own."""
         pool = self._pool
         if pool is None or self._pid != os.getpid():
@@ -50,12 +50,12 @@ class Database:
             pool.putconn(connection)
 
     @contextmanager
-    def transaction(self) -> Iterator[type_Connection]:
+    def transaction(self) -> Iterator[PgConnection]:
         """Lend a connection inside a transaction that commits at the end, or rolls back if an error leaves it."""
         with self.connection() as connection, connection.transaction():
             yield connection
 
-    def connect(self) -> type_Connection:
+    def connect(self) -> PgConnection:
         """Open a connection outside the pool (for LISTEN); the caller closes it."""
         try:
             return psycopg.connect(
@@ -71,7 +71,7 @@ class Database:
                 self._pool.close()
             self._pool = None
 
-    def _open(self) -> ConnectionPool[type_Connection]:
+    def _open(self) -> ConnectionPool[PgConnection]:
         with self._lock:
             if self._pool is None or self._pid != os.getpid():
                 # A pool inherited through fork belongs to the parent: forget it, do not close its sockets.
@@ -87,7 +87,13 @@ class Database:
                         "connect_timeout": int(_CONNECT_TIMEOUT),
                         "row_factory": namedtuple_row,
                     },
+                    configure=_configure,
                     open=True,
                 )
                 self._pid = os.getpid()
             return self._pool
+
+
+def _configure(connection: PgConnection) -> None:
+    """Plan each statement once: ours find their rows by key whatever the values, and replanning costs as much again."""
+    connection.execute("SET plan_cache_mode = force_generic_plan")

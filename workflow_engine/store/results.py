@@ -10,7 +10,7 @@ import psycopg
 from psycopg.errors import ReadOnlySqlTransaction, UndefinedTable
 
 from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
-from workflow_engine.store.database import Database, type_Connection
+from workflow_engine.store.database import Database, PgConnection
 from workflow_engine.store.statements import statement
 
 UNAVAILABLE: Final = (
@@ -143,9 +143,7 @@ class ResultStore:
         """Return a saved group."""
         with _connection(self._database) as connection:
             row = connection.execute(_GROUP_FIND, {"group_id": group_id}).fetchone()
-        return row and Payload(
-            data=row.result, content_type=row.content_type, content_encoding=row.content_encoding
-        )
+        return row and Payload(data=row.result, content_type=row.content_type, content_encoding=row.content_encoding)
 
     def delete_group(self, group_id: str) -> None:
         """Delete a saved group, if it is there."""
@@ -154,9 +152,7 @@ class ResultStore:
 
     def delete_expired(self) -> int:
         """Delete the results and groups past their time; return how many."""
-        return _in_batches(self._database, _RESULT_EXPIRE, {}) + _in_batches(
-            self._database, _GROUP_EXPIRE, {}
-        )
+        return _in_batches(self._database, _RESULT_EXPIRE, {}) + _in_batches(self._database, _GROUP_EXPIRE, {})
 
 
 class ChordStore:
@@ -185,9 +181,7 @@ class ChordStore:
             },
         )
 
-    def arrive(
-        self, result: TaskResult, arrival: Arrival, *, expires: timedelta | None, store: bool = True
-    ) -> bool:
+    def arrive(self, result: TaskResult, arrival: Arrival, *, expires: timedelta | None, store: bool = True) -> bool:
         """Commit a part's result and its arrival together; say whether the chord is complete and not closed.
 
         A part is counted once, whatever is delivered twice. ``store=False`` counts it without keeping its
@@ -252,7 +246,7 @@ class ChordStore:
 class ChordClaim:
     """The right to send one chord's body, while its transaction lasts."""
 
-    def __init__(self, connection: type_Connection, chord_id: str, structure: Payload | None) -> None:
+    def __init__(self, connection: PgConnection, chord_id: str, structure: Payload | None) -> None:
         self._connection = connection
         self._chord_id = chord_id
         self.structure = structure
@@ -264,9 +258,7 @@ class ChordClaim:
             ChordPart(
                 task_id=row.task_id,
                 state=row.state,
-                result=Payload(
-                    data=row.result, content_type=row.content_type, content_encoding=row.content_encoding
-                ),
+                result=Payload(data=row.result, content_type=row.content_type, content_encoding=row.content_encoding),
             )
             for row in rows
         ]
@@ -291,7 +283,7 @@ def _payload(data: bytes | None, content_type: str, content_encoding: str) -> Pa
 
 
 @contextmanager
-def _connection(database: Database) -> Iterator[type_Connection]:
+def _connection(database: Database) -> Iterator[PgConnection]:
     try:
         with database.connection() as connection:
             yield connection

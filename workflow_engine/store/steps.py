@@ -143,7 +143,7 @@ class Steps:
         return self._moved(_RETRY, {**_key(command), "delay": delay, "error": _as_json(error)})
 
     def lose(self, command: StepAttempt, error: StepError, limit: int) -> bool:
-        """Make the step ready again; False if the attempt is not running, its run is ending, or it was lost too often."""
+        """Make the step ready again; False if the attempt is not running, is lost too often, or its run is ending."""
         return self._moved(_LOSE, {**_key(command), "limit": limit, "error": _as_json(error)})
 
     def end(self, command: StepAttempt, state: StepState, error: StepError | None = None) -> bool:
@@ -154,9 +154,7 @@ class Steps:
     def lock_unfinished(self, run_id: RunId) -> list[HeldStep]:
         """Hold every unfinished step of a run until the transaction ends."""
         rows = self._connection.execute(_LOCK_UNFINISHED, {"run_id": run_id})
-        return [
-            HeldStep(position=row.position, state=StepState(row.state), attempt=row.attempt) for row in rows
-        ]
+        return [HeldStep(position=row.position, state=StepState(row.state), attempt=row.attempt) for row in rows]
 
     def end_unstarted(self, run_id: RunId, positions: Sequence[int], state: StepState) -> list[int]:
         """Cancel or skip held steps that have not started; return which."""
@@ -232,9 +230,7 @@ def _as_json(error: StepError) -> str:
 
 
 def _attempt(row: Any) -> StepAttempt:
-    return StepAttempt(
-        plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt
-    )
+    return StepAttempt(plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt)
 
 
 def _due_step(row: Any) -> DueStep:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import Select, and_, func, select, tuple_
+from sqlalchemy import Dialect, Select, and_, func, select, tuple_
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_engine.ids import RunId
@@ -18,10 +18,32 @@ from workflow_engine.model.step import StepState
 from workflow_engine.store.tables.events import events
 from workflow_engine.store.tables.runs import plan_steps, plans, runs, steps, workers
 
-_DIALECT = PGDialect_psycopg()
+_DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 _RUN_COLUMNS = [
     runs.c[name]
-    for name in ["id", "namespace", "workflow", "version", "state", "input", "error", "correlation_id", "idempotency_key", "title", "description", "tags", "metadata", "agent", "initiator", "created_at", "scheduled_at", "due_at", "expires_at", "started_at", "finished_at"]
+    for name in [
+        "id",
+        "namespace",
+        "workflow",
+        "version",
+        "state",
+        "input",
+        "error",
+        "correlation_id",
+        "idempotency_key",
+        "title",
+        "description",
+        "tags",
+        "metadata",
+        "agent",
+        "initiator",
+        "created_at",
+        "scheduled_at",
+        "due_at",
+        "expires_at",
+        "started_at",
+        "finished_at",
+    ]
 ]
 
 

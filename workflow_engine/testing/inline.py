@@ -75,9 +75,7 @@ class _InlineExecution:
         elif any(states[parent] is not StepState.SUCCEEDED for parent in parents):
             states[planned.name] = StepState.SKIPPED
         else:
-            self._attempt(
-                self._workflow.steps[planned.name], {parent: self._run.results[parent] for parent in parents}
-            )
+            self._attempt(self._workflow.steps[planned.name], {parent: self._run.results[parent] for parent in parents})
 
     def outcome(self) -> InlineRun:
         """Return the finished run."""
@@ -94,7 +92,7 @@ class _InlineExecution:
             try:
                 result = step.storable(step.handler(self._context(step, attempt, parents)))
                 self._run.results[step.name] = _through_json(result)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a handler raises is its failure
+            except (Exception, SystemExit) as error:  # whatever a handler raises is its failure
                 if isinstance(error, StepCancelled) or step.retry.delay_after(error, attempt, _RANDOM) is None:
                     self._run.errors[step.name] = error
                     self._run.states[step.name] = StepState.FAILED

@@ -32,8 +32,7 @@ def submit_run(command: SubmitRun, scope: Scope, *, dispatch: bool = True) -> Ou
     roots = RootSteps(
         names=plan.names(plan.roots),
         dispatched=[
-            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data
-            for root in plan.roots
+            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data for root in plan.roots
         ],
         sinks=len(plan.sinks),
     )

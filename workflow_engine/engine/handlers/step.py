@@ -83,8 +83,7 @@ def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome |
 
 def _child_payloads(plan: Plan, children: tuple[int, ...]) -> list[str]:
     return [
-        publisher.step_dispatched(plan[child].name, 1, plan[child].queue, "step_completed").data
-        for child in children
+        publisher.step_dispatched(plan[child].name, 1, plan[child].queue, "step_completed").data for child in children
     ]
 
 
@@ -93,9 +92,7 @@ def fail_step(command: FailStep, scope: Scope) -> Outcome:
     step = scope.plan(command.plan_id)[command.position]
     if command.retry_in is not None and scope.tx.steps.retry(command, command.retry_in, command.error):
         delay = command.retry_in.total_seconds()
-        scope.publish(
-            command.run_id, publisher.step_retrying(step.name, command.attempt, command.error, delay)
-        )
+        scope.publish(command.run_id, publisher.step_retrying(step.name, command.attempt, command.error, delay))
         return NOTHING
     return _fail_for_good(command, command.error, scope)
 
@@ -145,9 +142,7 @@ def _fail_for_good(command: StepAttempt, error: StepError, scope: Scope) -> Outc
 def _skip_descendants(command: StepAttempt, plan: Plan, because: str, scope: Scope) -> None:
     descendants = plan.descendants([command.position])
     skipped = scope.tx.steps.end_unstarted(command.run_id, descendants, StepState.SKIPPED)
-    scope.publish(
-        command.run_id, *(publisher.step_skipped(plan[position].name, because) for position in skipped)
-    )
+    scope.publish(command.run_id, *(publisher.step_skipped(plan[position].name, because) for position in skipped))
 
 
 def release_steps(command: ReleaseSteps, scope: Scope) -> Outcome:
@@ -158,9 +153,7 @@ def release_steps(command: ReleaseSteps, scope: Scope) -> Outcome:
         [
             (
                 run_id,
-                publisher.step_released(
-                    scope.plan(plan_ids[run_id, position])[position].name, command.reason
-                ),
+                publisher.step_released(scope.plan(plan_ids[run_id, position])[position].name, command.reason),
             )
             for run_id, position in released
         ]
@@ -172,10 +165,7 @@ def dispatch_ready(command: DispatchReady, scope: Scope) -> Outcome:
     """Dispatch steps that are due; the value is their number."""
     due = scope.tx.steps.dispatch_ready(command.limit)
     scope.tx.event_log.append(
-        [
-            (step.run_id, publisher.step_dispatched(step.name, step.attempt, step.queue, "readiness"))
-            for step in due
-        ]
+        [(step.run_id, publisher.step_dispatched(step.name, step.attempt, step.queue, "readiness")) for step in due]
     )
     return Outcome(value=len(due), dispatches=redispatches(due, scope))
 

@@ -91,9 +91,7 @@ runs = Table(
     _moment("started_at"),
     _moment("finished_at"),
     CheckConstraint(_one_of(RunState), name="state"),
-    CheckConstraint(
-        f"(finished_at IS NOT NULL) = ({_one_of(FINAL_RUN_STATES)})", name="finished_iff_final"
-    ),
+    CheckConstraint(f"(finished_at IS NOT NULL) = ({_one_of(FINAL_RUN_STATES)})", name="finished_iff_final"),
     CheckConstraint("sinks_left >= 0", name="sinks_left"),
     Index(
         "runs_idempotency_key",
@@ -128,9 +126,7 @@ steps = Table(
     Column("result", JSON),
     Column("error", JSONB),
     CheckConstraint(_one_of(StepState), name="state"),
-    CheckConstraint(
-        f"(finished_at IS NOT NULL) = ({_one_of(FINAL_STEP_STATES)})", name="finished_iff_final"
-    ),
+    CheckConstraint(f"(finished_at IS NOT NULL) = ({_one_of(FINAL_STEP_STATES)})", name="finished_iff_final"),
     CheckConstraint("(ready_at IS NOT NULL) = (state IN ('ready', 'retrying'))", name="ready_at_iff_due"),
     CheckConstraint("state <> 'running' OR worker_id IS NOT NULL", name="running_has_worker"),
     CheckConstraint("missing >= 0", name="missing"),
