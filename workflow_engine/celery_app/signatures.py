@@ -30,12 +30,12 @@ def register_canvas_tasks(app: Celery, registry: Registry) -> None:
 
     @app.task(name=CANVAS_STEP)  # type: ignore[untyped-decorator]  # Celery has no types
     def canvas_step(before: Any = None, *, workflow: Sequence[str], step: str, value: Any) -> dict[str, Any]:
-        results = _merged(before)
+        results = canvas_results(before)
         return results | {step: _run(registry, workflow, step, value, results)}
 
     @app.task(name=CANVAS_JOIN)  # type: ignore[untyped-decorator]  # Celery has no types
     def canvas_join(before: Any = None) -> dict[str, Any]:
-        return _merged(before)
+        return canvas_results(before)
 
 
 class _Builder:
@@ -125,8 +125,11 @@ def _run(registry: Registry, workflow: Sequence[str], step: str, value: Any, res
     return chosen.storable(chosen.handler(context))
 
 
-def _merged(before: Any) -> dict[str, Any]:
-    """Return what a chain (one dict), a chord (a list of them) or nobody (None) handed on, as one dict."""
+def canvas_results(before: Any) -> dict[str, Any]:
+    """Return what a chain (one dict), a chord (a list of them) or nobody (None) handed on, as one dict.
+
+    Applied to the result of a whole canvas it gives every step's result by name.
+    """
     if before is None:
         return {}
     parts = before if isinstance(before, list) else [before]
