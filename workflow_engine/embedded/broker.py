@@ -32,7 +32,13 @@ appendfsync everysec
 maxmemory-policy noeviction
 daemonize no
 """
-_CORRUPTION = ("reading the append only file", "AOF", "append-only")
+# What it says of content it cannot read; not of a full disk or a missing permission, which are for a person to mend.
+_CORRUPTION = (
+    "Bad file format reading the append only file",
+    "FATAL AOF MANIFEST FILE ERROR",
+    "Error reading the RDB base file",
+    "Terminating server after rdb file reading failure",
+)
 
 
 class EmbeddedBroker(EmbeddedServer):
@@ -49,11 +55,9 @@ class EmbeddedBroker(EmbeddedServer):
         self._persistent = persistent
         self._data = self.folder / "data"
         self._binary = Path()
-        self._set_aside = False
 
     def _prepare(self) -> None:
         self._binary = valkey_server()
-        self._set_aside = False
         self._load_password(fresh=False)
         self._make_data_folder()
 
@@ -96,7 +100,7 @@ class EmbeddedBroker(EmbeddedServer):
 
     def _repair(self, output: str) -> bool:
         """Set unreadable data aside: what was in the queues is dispatched again from the database."""
-        if self._set_aside or not any(sign in output for sign in _CORRUPTION):
+        if not any(sign in output for sign in _CORRUPTION):
             return super()._repair(output)
         aside = next(path for number in count(1) if not (path := self.folder / f"data.corrupt-{number}").exists())
         with usable(self.folder):
@@ -106,6 +110,5 @@ class EmbeddedBroker(EmbeddedServer):
             "(unfinished steps are dispatched again from the database)",
             aside,
         )
-        self._set_aside = True
         self._make_data_folder()
         return True

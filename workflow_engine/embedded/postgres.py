@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -85,7 +86,7 @@ class EmbeddedPostgres(EmbeddedServer):
         self._marker.touch(mode=0o600)
 
     def _initdb(self, secret: Path) -> Program:
-        return self._run(
+        initdb = self._run(
             "initdb",
             f"--pgdata={self._data}",
             f"--username={USER}",
@@ -97,6 +98,7 @@ class EmbeddedPostgres(EmbeddedServer):
             "--builtin-locale=C.UTF-8",
             *(() if self._fsync else ("--no-sync",)),
         )
+        return replace(initdb, death_signal=signal.SIGKILL)  # while it waits for a child it ignores SIGQUIT
 
     def _program(self, port: int) -> Program:
         settings = _SETTINGS | {"port": str(port)} | ({} if self._fsync else _UNSAFE_SETTINGS)

@@ -70,8 +70,7 @@ def open_folder(folder: Path) -> Path:
 
 @pytest.fixture
 def busy_port() -> Iterator[int]:
-    """A port on which somebody else listens."""
+    """A port that somebody else has."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.listen()
         yield listener.getsockname()[1]

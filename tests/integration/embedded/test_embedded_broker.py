@@ -111,15 +111,26 @@ def test_a_corrupt_append_only_file_is_set_aside_with_a_warning(folder: Path, ca
             assert f"the data is now in {aside} and the broker starts empty" in caplog.text
 
 
-def test_a_corrupt_manifest_is_set_aside_too(folder: Path) -> None:
+@pytest.mark.parametrize("pattern", ["*.manifest", "*.base.rdb"])
+def test_other_files_it_cannot_read_are_set_aside_too(folder: Path, pattern: str) -> None:
     with EmbeddedBroker(folder) as server:
         write(server.url, 10)
         kill(server)
-        next(folder.glob("data/appendonlydir/*.manifest")).write_text("nonsense\n")
+        next(folder.glob(f"data/appendonlydir/{pattern}")).write_text("nonsense\n")
 
         assert length(server.start()) == 0
 
     assert (folder / "data.corrupt-1").is_dir()
+
+
+def test_what_is_no_corruption_is_reported_and_moves_nothing(folder: Path) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "appendonlydir").write_text("a file where a folder should be")
+
+    with pytest.raises(BrokerUnavailable, match="Valkey does not start"):
+        EmbeddedBroker(folder).start()
+
+    assert (folder / "data" / "appendonlydir").is_file()
 
 
 def test_a_taken_port_is_replaced_and_the_new_one_remembered(folder: Path, busy_port: int) -> None:
@@ -131,6 +142,17 @@ def test_a_taken_port_is_replaced_and_the_new_one_remembered(folder: Path, busy_
         assert server.url == url
 
     assert f":{busy_port}/" not in url
+
+
+def test_a_port_that_is_taken_in_the_last_moment_is_replaced(
+    folder: Path, busy_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "port").write_text(str(busy_port))
+    found_free = iter([True, False])
+    monkeypatch.setattr("workflow_engine.embedded.server.is_free", lambda _: next(found_free))
+
+    with EmbeddedBroker(folder) as server:
+        assert f":{busy_port}/" not in server.url
 
 
 @pytest.mark.parametrize("port", [0, 65536])

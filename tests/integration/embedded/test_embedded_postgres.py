@@ -73,13 +73,17 @@ def test_it_is_up_again_with_its_data_and_url_after_kill_9(used: Path) -> None:
         assert ask(url, "SELECT id FROM kept") == 17
 
 
-def test_it_dies_with_its_killed_owner_and_a_start_at_that_moment_waits_and_repairs(used: Path, launch: Launch) -> None:
+def test_it_dies_with_its_killed_owner_and_a_start_meanwhile_waits_and_repairs(used: Path, launch: Launch) -> None:
     owner = launch("hold_server.py", "postgres", str(used))
     first = owner.line()
     run(first["url"], KEEP)
+    os.kill(first["pid"], signal.SIGSTOP)  # it is told to die, but takes its time
     owner.kill()
+    later = threading.Timer(0.5, os.kill, (first["pid"], signal.SIGCONT))
+    later.start()
 
     with EmbeddedPostgres(used) as server:
+        later.join()
         assert not is_alive(first["pid"])
         assert server.url == first["url"]
         assert ask(server.url, "SELECT id FROM kept") == 17
@@ -111,6 +115,17 @@ def test_a_taken_port_is_replaced_and_the_new_one_remembered(used: Path, busy_po
         assert server.url == url
 
     assert f":{busy_port}/" not in url
+
+
+def test_a_port_that_is_taken_in_the_last_moment_is_replaced(
+    used: Path, busy_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (used / "port").write_text(str(busy_port))
+    found_free = iter([True, False])
+    monkeypatch.setattr("workflow_engine.embedded.server.is_free", lambda _: next(found_free))
+
+    with EmbeddedPostgres(used, fsync=False) as server:
+        assert f":{busy_port}/" not in server.url
 
 
 def test_a_taken_port_asked_for_by_number_is_refused(folder: Path, busy_port: int) -> None:
