@@ -170,9 +170,7 @@ def as_request(signature: Any) -> Any:
 def encode_body(body: Mapping[str, Any], app: Celery) -> Payload | None:
     """Serialize a chord's body as its message was; ``None`` if that fails, and no rescuer can send it."""
     try:
-        content_type, content_encoding, data = dumps(  # type: ignore[no-untyped-call]
-            dict(body), serializer=app.conf.task_serializer
-        )
+        content_type, content_encoding, data = dumps(dict(body), serializer=app.conf.task_serializer)
     except EncodeError:
         return None
     return Payload(data=as_bytes(data), content_type=content_type, content_encoding=content_encoding)
@@ -180,11 +178,11 @@ def encode_body(body: Mapping[str, Any], app: Celery) -> Payload | None:
 
 def decode_body(body: Payload, app: Celery) -> Any:
     """Return what ``encode_body`` made, if the app accepts its content type."""
-    return loads(  # type: ignore[no-untyped-call]
+    return loads(
         body.data,
         content_type=body.content_type,
         content_encoding=body.content_encoding,
-        accept=prepare_accept_content(app.conf.accept_content),  # type: ignore[no-untyped-call]
+        accept=prepare_accept_content(app.conf.accept_content),
     )
 
 

@@ -31,7 +31,7 @@ class ResultCodec:
         """Return what ``encode`` was given, whichever serializer was in use then, if it is accepted now."""
         if payload.content_type == self._backend.content_type:
             return self._backend.decode(payload.data)
-        return loads(  # type: ignore[no-untyped-call]
+        return loads(
             _decompressed(payload.data),
             content_type=payload.content_type,
             content_encoding=payload.content_encoding,
