@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from math import cos, degrees, pi, sin, sqrt
 
+from examples.census.wording import shortened
+
 HEAT = (2.0, 3.0, 4.0, 6.0)
 """Mean complexities at which a tile takes the next warmer colour."""
 
@@ -14,7 +16,7 @@ _CHARACTER, _LINE = 6.6, 20
 _TINY_CHARACTER, _TINY_LINE = 5.3, 13
 _PADDING = 8
 
-_LONGEST_NAME = 13
+_LONGEST_NAME = 12
 """Characters of a name around a wheel: what its margin has room for."""
 
 
@@ -106,7 +108,7 @@ def columns(bars: Sequence[Bar], *, width: int, height: int) -> str:
     return _svg("".join(body), width, height, "columns", "Functions by complexity")
 
 
-def wheel(spokes: Sequence[Spoke], arcs: Sequence[Arc], *, size: int, margin: int = 84) -> str:
+def wheel(spokes: Sequence[Spoke], arcs: Sequence[Arc], *, size: int, margin: int = 94) -> str:
     """Return names on a rim, joined through the middle; the heavier a name, the larger its dot."""
     centre, radius = size / 2, size / 2 - margin
     angles = {spoke.name: 2 * pi * place / len(spokes) - pi / 2 for place, spoke in enumerate(spokes)}
@@ -188,10 +190,6 @@ def _arc(arc: Arc, start: float, end: float, centre: float, radius: float) -> st
     )
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-
-
 def _spoke(spoke: Spoke, angle: float, centre: float, radius: float, dot: float) -> str:
     x, y = centre + radius * cos(angle), centre + radius * sin(angle)
     turn = degrees(angle)
@@ -202,5 +200,5 @@ def _spoke(spoke: Spoke, angle: float, centre: float, radius: float, dot: float)
         f'<g class="spoke {escape(spoke.kind)}" data-name="{escape(spoke.name)}" transform="{place}">'
         f"<title>{escape(spoke.name)}: imported by {spoke.weight:,}</title>"
         f'<circle r="{dot:.1f}"/><text x="{shift:.1f}" y="4" text-anchor="{anchor}">'
-        f"{escape(_shortened(spoke.name))}</text></g>"
+        f"{escape(shortened(spoke.name, _LONGEST_NAME))}</text></g>"
     )

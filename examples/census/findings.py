@@ -1,9 +1,9 @@
 """What a reader should know first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from examples.census.rows import Census
+from examples.census.wording import shortened, some
 
 WORRYING = 20
 """The complexity above which a function is hard to change."""
@@ -56,11 +56,6 @@ def findings(census: Census) -> list[Finding]:
     return [finding for finding in found if finding]
 
 
-def some(names: Sequence[str], most: int) -> str:
-    """Return the first names, and an ellipsis where there are more than ``most``."""
-    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
-
-
 def _largest(census: Census) -> Finding | None:
     rows = sorted([*census["packages"]["rows"], *census["modules"]["rows"]], key=lambda row: -row["lines"])
     lines = sum(row["lines"] for row in rows)
@@ -72,7 +67,7 @@ def _largest(census: Census) -> Finding | None:
         half += 1
     first = rows[0]
     return Finding(
-        headline=f"{first['name']} is the largest",
+        headline=f"{shortened(first['name'], 40)} is the largest",
         detail=f"{first['lines']:,} lines, {first['lines'] / lines:.0%} of all. "
         f"The largest {half} of {len(rows)} hold half of the code.",
     )
@@ -85,7 +80,7 @@ def _most_complex(census: Census) -> Finding | None:
     bands = census["complexity"]["bands"]
     simple = sum(bands[:4]) / sum(bands)
     return Finding(
-        headline=f"{worst['name']} has {worst['complexity']} ways through",
+        headline=f"{shortened(worst['name'], 40)} has {worst['complexity']} ways through",
         detail=f"{worst['where']} is the most complex function. {simple:.0%} of all functions stay at 5 or below.",
         warm=worst["complexity"] > WORRYING,
     )
@@ -98,7 +93,7 @@ def _hub(census: Census) -> Finding | None:
     every = len(census["packages"]["rows"]) + len(census["modules"]["rows"])
     then = " and ".join(f"{hub['name']} ({hub['importers']})" for hub in others)
     return Finding(
-        headline=f"{first['name']} is imported by {first['importers']} of {every}",
+        headline=f"{shortened(first['name'], 40)} is imported by {first['importers']} of {every}",
         detail="Packages and modules lean on it most" + (f", then on {then}." if then else "."),
     )
 

@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from examples.census.rows import Complexity, Hub, ImportGraph, ImportRow, Link, ShardFacts, Sizes
 from examples.census.shard import BANDS, KEPT_PER_SHARD, most_complex
 
+KEPT_AT_HOME = 40
+"""Names whose links to each other are kept: as many as a picture can hold."""
+
 
 def rank_sizes(shards: Sequence[ShardFacts]) -> Sizes:
     """Join the packages of some shards, those with most lines first, and the files that have no facts."""
@@ -32,10 +35,12 @@ def import_graph(shards: Iterable[ShardFacts], kinds: Mapping[str, str], top: in
     for row in rows:
         if row["files"] and row["target"] in kinds:
             loading[row["importer"]].add(row["target"])
-    hubs = _hubs(rows, kinds)[:top]
+    hubs = _hubs(rows, kinds)
+    at_home = [hub for hub in hubs if hub["name"] in kinds][:KEPT_AT_HOME]
     return {
-        "hubs": hubs,
-        "links": _links(rows, {hub["name"] for hub in hubs}),
+        "hubs": hubs[:top],
+        "at_home": at_home,
+        "links": _links(rows, {hub["name"] for hub in at_home}),
         "edges": len(rows),
         "cycles": cycles(loading),
     }

@@ -7,10 +7,11 @@ from html import escape
 from pathlib import Path, PurePath
 
 from examples.census import charts
-from examples.census.findings import Finding, Totals, findings, some, totals
+from examples.census.findings import Finding, Totals, findings, totals
 from examples.census.rows import Census, FunctionRow, Hub, ImportGraph, PackageRow, SkippedRow
 from examples.census.shard import BANDS
 from examples.census.tables import Column, Columns, table
+from examples.census.wording import counted, some
 
 ROWS = 15
 """Rows of a table."""
@@ -28,8 +29,7 @@ def render(census: Census) -> str:
     """Return the page."""
     here = Path(__file__)
     title = f"Source census of {PurePath(census['root']).name or census['root']}"
-    sections = [_header(census), _tiles(totals(census)), _findings(findings(census))]
-    sections += [_sizes(census), _complexity(census), _imports(census["imports"]), _skipped(census), _footer(census)]
+    sections = [_header(census), *(_body(census) if totals(census).files else []), _skipped(census), _footer(census)]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -37,6 +37,16 @@ def render(census: Census) -> str:
         f"<body>\n<main>\n{chr(10).join(sections)}\n</main>\n"
         f"<script>\n{here.with_suffix('.js').read_text()}</script>\n</body>\n</html>\n"
     )
+
+
+def _body(census: Census) -> list[str]:
+    return [
+        _tiles(totals(census)),
+        _findings(findings(census)),
+        _sizes(census),
+        _complexity(census),
+        _imports(census["imports"]),
+    ]
 
 
 def as_json(census: Census) -> str:
@@ -50,9 +60,9 @@ def _header(census: Census) -> str:
     name = PurePath(census["root"]).name or census["root"]
     return (
         f'<header><p class="eyebrow">Source census</p><h1>{escape(name)}</h1>'
-        f'<p class="lead"><b>{_count(sums.lines, "line")}</b> of Python in {_count(sums.files, "file")}: '
-        f"{_count(sums.packages, 'package')} and {_count(sums.modules, 'module')}, "
-        f"with {_count(sums.functions, 'function')} and {_count(sums.classes, 'class', 'classes')}.</p>"
+        f'<p class="lead"><b>{counted(sums.lines, "line")}</b> of Python in {counted(sums.files, "file")}: '
+        f"{counted(sums.packages, 'package')} and {counted(sums.modules, 'module')}, "
+        f"with {counted(sums.functions, 'function')} and {counted(sums.classes, 'class', 'classes')}.</p>"
         f'<div class="meta"><span class="mono">{escape(census["root"])}</span>'
         f"<span>parsed with Python {escape(census['python'])}</span>"
         f"<span>{written:%d %B %Y, %H:%M} UTC</span>"
@@ -125,16 +135,18 @@ def _imports(graph: ImportGraph) -> str:
     wheels += _wheel_legend(both_ways='class="arc mutual"' in wheels)
     return _section(
         "Who leans on whom",
-        f"{graph['edges']:,} imports between packages. A dot is one of the most imported names, the larger the more "
-        "often; a line is an import made at load time, orange where it goes both ways. Point at a name to see its own.",
-        f'<div class="pair wheel-pair"><div class="stack">{_card("Imports among the most imported", wheels)}'
+        f"{counted(graph['edges'], 'import')} between packages. A dot is a package or module of this tree, the larger the more "
+        "often imported; a line is an import made at load time, orange where it goes both ways. Point at a name to see its own.",
+        f'<div class="pair wheel-pair"><div class="stack">{_card("Imports among the most imported here", wheels)}'
         f"{_card('Import cycles', _cycles(graph['cycles']))}</div>"
         f"{_card('Most imported', _hub_table(graph['hubs'][:HUBS]))}</div>",
     )
 
 
 def _wheel(graph: ImportGraph, *, top: int, size: int, kind: str) -> str:
-    spokes = [charts.Spoke(name=hub["name"], weight=hub["importers"], kind=hub["kind"]) for hub in graph["hubs"][:top]]
+    spokes = [
+        charts.Spoke(name=hub["name"], weight=hub["importers"], kind=hub["kind"]) for hub in graph["at_home"][:top]
+    ]
     pairs = {(link["importer"], link["target"]) for link in graph["links"]}
     arcs = [
         charts.Arc(start=start, end=end, mutual=(end, start) in pairs)
@@ -158,7 +170,7 @@ def _skipped(census: Census) -> str:
     if not count:
         return _section("What could not be read", "Nothing: every file was read, decoded and parsed.")
     first = f"; these are the first {len(rows)}" if count > len(rows) else ""
-    note = f"Not in the numbers above: {_count(count, 'file')}{first}."
+    note = f"Not in the numbers above: {counted(count, 'file')}{first}."
     columns: Columns[SkippedRow] = (
         Column("File", lambda row: row["where"], mono=True),
         Column("Why", lambda row: row["reason"]),
@@ -169,7 +181,7 @@ def _skipped(census: Census) -> str:
 
 def _footer(census: Census) -> str:
     left_out = census["left_out"]
-    note = f"Left out by the limit of the input: {_count(left_out, 'smaller package')}. " if left_out else ""
+    note = f"Left out by the limit of the input: {counted(left_out, 'smaller package')}. " if left_out else ""
     return (
         f'<footer>{note}The same numbers for programs: <a href="census.json">census.json</a>. Made by the workflow '
         "<code>source_census</code>: one step finds the packages, twelve parse them, four join what the twelve found "
@@ -237,14 +249,10 @@ def _heat_legend() -> str:
 
 
 def _wheel_legend(*, both_ways: bool) -> str:
-    dots = (("var(--accent)", "package"), ("#6ea5dd", "module"), ("#a3aebd", "built in or elsewhere"))
+    dots = (("var(--accent)", "package"), ("#6ea5dd", "module"))
     entries = "".join(f'<span><i class="dot" style="background:{colour}"></i>{label}</span>' for colour, label in dots)
     rule = "" if not both_ways else '<span><i class="rule" style="background:var(--warm)"></i>imports both ways</span>'
     return f'<div class="legend">{entries}{rule}</div>'
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _section(title: str, note: str, *parts: str) -> str:

@@ -96,8 +96,11 @@ class ImportGraph(TypedDict):
     """Who imports whom."""
 
     hubs: list[Hub]
+    """The most imported names, wherever they live."""
+    at_home: list[Hub]
+    """The most imported packages and modules of this tree."""
     links: list[Link]
-    """Among the hubs."""
+    """Among those at home."""
     edges: int
     cycles: list[list[str]]
     """Groups that import each other while they are loaded, directly or in a circle; the largest first."""

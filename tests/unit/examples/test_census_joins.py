@@ -59,9 +59,8 @@ def test_many_broken_files_are_all_counted_but_not_all_named(tmp_path: Path) -> 
 def test_functions_are_ranked_and_counted_in_bands(tmp_path: Path) -> None:
     ranked = rank_complexity([shard(tmp_path, "app"), shard(tmp_path, "tool.py")], top=1)
 
-    assert [(row["name"], row["where"], row["complexity"]) for row in ranked["functions"]] == [
-        ("g", "app/core.py:3", 2)
-    ]
+    (first,) = ranked["functions"]
+    assert (first["name"], first["where"], first["complexity"]) == ("g", "app/core.py:3", 2)
     assert ranked["bands"] == [1, 1, 0, 0, 0, 0, 0, 0]
 
 
@@ -83,6 +82,17 @@ def test_hubs_are_names_that_many_packages_import(tmp_path: Path) -> None:
         ("tool", "module", 2, 3),
         ("sys", "outside", 2, 2),
         ("app", "package", 1, 1),
+    ]
+
+
+def test_links_are_between_names_at_home_that_import_each_other_at_load_time(tmp_path: Path) -> None:
+    graph = import_graph([shard(tmp_path, "app", "tool.py", "lazy.py")], KINDS, top=1)
+
+    assert [hub["name"] for hub in graph["at_home"]] == ["tool", "app", "lazy"]
+    assert [(link["importer"], link["target"]) for link in graph["links"]] == [
+        ("app", "tool"),
+        ("tool", "app"),
+        ("lazy", "tool"),
     ]
 
 
@@ -114,4 +124,4 @@ def test_no_shards_with_packages_give_empty_tables(tmp_path: Path) -> None:
 
     assert rank_sizes([empty]) == {"rows": [], "skipped": [], "skipped_count": 0}
     assert rank_complexity([empty], top=5) == {"functions": [], "bands": [0] * (len(BANDS) + 1)}
-    assert import_graph([empty], {}, top=5) == {"hubs": [], "links": [], "edges": 0, "cycles": []}
+    assert import_graph([empty], {}, top=5) == {"hubs": [], "at_home": [], "links": [], "edges": 0, "cycles": []}

@@ -53,8 +53,8 @@ def package(name: str, lines: int, functions: int = 3, complexity: int = 9) -> P
 
 def a_census(name: str = "app") -> Census:
     function: FunctionRow = {"name": name, "where": f"{name}/core.py:7", "complexity": 21, "lines": 80}
-    hub: Hub = {"name": name, "kind": "package", "importers": 5, "files": 9}
-    sys: Hub = {"name": "sys", "kind": "outside", "importers": 3, "files": 3}
+    hub: Hub = {"name": name, "kind": "package", "importers": 2, "files": 9}
+    sys: Hub = {"name": "sys", "kind": "outside", "importers": 1, "files": 3}
     return {
         "root": f"/srv/{name}", "python": "3.11.7", "run_id": "run-1", "written_at": "2025-11-03T10:20:00+00:00",
         "left_out": 2,
@@ -67,7 +67,11 @@ def a_census(name: str = "app") -> Census:
         "complexity": {"functions": [function], "bands": [4, 1, 0, 0, 0, 0, 1, 0]},
         "imports": {
             "hubs": [hub, sys],
-            "links": [{"importer": name, "target": "sys", "files": 3}],
+            "at_home": [hub, {**hub, "name": "util"}],
+            "links": [
+                {"importer": name, "target": "util", "files": 3},
+                {"importer": "util", "target": name, "files": 1},
+            ],
             "edges": 8,
             "cycles": [[name, "util"]],
         },
@@ -80,7 +84,7 @@ def an_empty_census() -> Census:
         "packages": {"rows": [], "skipped": [], "skipped_count": 0},
         "modules": {"rows": [], "skipped": [], "skipped_count": 0},
         "complexity": {"functions": [], "bands": [0] * 8},
-        "imports": {"hubs": [], "links": [], "edges": 0, "cycles": []},
+        "imports": {"hubs": [], "at_home": [], "links": [], "edges": 0, "cycles": []},
         "left_out": 0,
     }
 
@@ -108,16 +112,27 @@ def test_the_page_needs_nothing_from_anywhere() -> None:
 def test_the_page_says_what_was_found() -> None:
     text = _Balance(render(a_census())).text
 
-    for fact in ("1,050 lines", "app is the largest", "app has 21 ways through", "app is imported by 5 of 3",
-                 "2 packages import in a circle", "Not in the numbers above: 1 file.", "2 smaller packages"):  # fmt: skip
-        assert fact in text
+    assert "1,050 lines" in text
+    assert "app is the largest" in text
+    assert "app has 21 ways through" in text
+    assert "app is imported by 2 of 3" in text
+    assert "2 packages import in a circle" in text
+    assert "Not in the numbers above: 1 file." in text
+    assert "2 smaller packages" in text
+
+
+def test_an_import_both_ways_is_one_line_and_explained() -> None:
+    page = render(a_census())
+
+    assert page.count('class="arc mutual"') == 2  # in the wide wheel and in the narrow one
+    assert "imports both ways" in page
 
 
 def test_an_empty_tree_gives_a_page_that_says_so() -> None:
     text = _Balance(render(an_empty_census())).text
 
     assert "0 lines of Python in 0 files" in text
-    assert "every file was read" in text
+    assert "Where the code is" not in text
 
 
 def test_the_json_is_the_census_itself() -> None:
