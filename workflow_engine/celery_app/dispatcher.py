@@ -7,13 +7,16 @@ from typing import Any, Final
 
 from celery import Celery
 from celery.utils.nodenames import anon_nodename
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from workflow_engine.celery_app.messages import STEP_TASK, attempt_as_header, task_id
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 
 KILL_GRACE: Final = 5.0
 """Seconds between a step's own timeout (an exception in the handler) and the killing of its process."""
+
+_NOT_FOUND: Final = "404"
+"""What a broker answers where a queue does not exist."""
 
 _BATCH: Final = 100
 """Messages that travel together."""
@@ -60,6 +63,8 @@ class CeleryDispatcher:
                 connection.ensure_connection(max_retries=1, timeout=2)
                 declared = self._app.amqp.queues[name].bind(connection.default_channel).queue_declare(passive=True)
                 return bool(declared.message_count == 0)
+        except ChannelError as error:
+            return str(error.reply_code) == _NOT_FOUND  # in Redis the last message takes the queue along
         except Exception:
             return False
 

@@ -1,0 +1,112 @@
+"""Whatever kills the process of a handler, its step runs again, and nothing finishes twice."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.acceptance import flows
+from tests.acceptance.conftest import StageMaker
+from tests.support.checker import check
+from tests.support.processes import Stage, count_completions, event_names, wait_for_all
+
+
+def test_a_killed_child_costs_less_than_two_seconds(running: Stage) -> None:
+    run = running.submit(flows.deadly, {"how": "kill"}).wait(timeout=20)
+
+    first, second = [event.occurred_at for event in run.events() if (event.name, event.step) == ("step.started", "die")]
+    assert second - first < timedelta(seconds=2)
+    assert run.result == {"survive": "alive"}
+    assert event_names(run, step="die") == [
+        "step.dispatched",
+        "step.started",
+        "step.lost",
+        "step.dispatched",
+        "step.started",
+        "step.completed",
+    ]
+    assert [call.attempt for call in running.traced(run, "die")] == [1, 2]
+
+
+def test_a_handler_that_ends_its_process_is_lost_and_runs_again(running: Stage) -> None:
+    run = running.submit(flows.deadly, {"how": "_exit"}).wait(timeout=20)
+
+    assert run.state == "succeeded"
+    assert event_names(run, "step.lost") == ["step.lost"]
+
+
+def test_a_step_that_always_kills_its_worker_fails_in_the_end(running: Stage) -> None:
+    run = running.submit(flows.deadly, {"how": "kill", "times": 99}).wait(timeout=30)
+
+    assert run.state == "failed"
+    assert run.error is not None
+    assert run.error["error_class"] == "WorkerLost"
+    assert run.error["step"] == "die"
+    assert len(running.traced(run, "die")) == running.settings.loss_limit + 1
+    assert event_names(run, "step.lost") == ["step.lost"] * running.settings.loss_limit
+
+
+@pytest.mark.parametrize(("how", "error_class"), [("exit", "HandlerExited"), ("memory", "MemoryError")])
+def test_a_handler_that_gives_up_fails_its_step_and_spares_the_worker(
+    running: Stage, how: str, error_class: str
+) -> None:
+    run = running.submit(flows.deadly, {"how": how}).wait(timeout=20)
+
+    assert run.state == "failed"
+    assert run.error is not None
+    assert run.error["error_class"] == error_class
+    assert event_names(run, "step.lost") == []
+
+
+def test_a_killed_host_loses_no_step_of_those_it_ran_and_those_it_had_fetched(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    doomed = stage.start_worker("-c2", "--prefetch-multiplier=4")
+    runs = stage.client.submit_many(flows.gated, [{"gate": "both"}] * 8)
+    stage.wait_for_call(runs[0], "hold")
+    stage.start_coordinator()
+    heir = stage.start_worker("-c4")
+
+    doomed.kill()
+    stage.open_gate("both")
+
+    assert wait_for_all(runs, within=20) == ["succeeded"] * 8
+    assert heir.is_alive()
+    assert all(set(count_completions(run).values()) == {1} for run in runs)
+
+
+def test_a_worker_that_stops_in_good_order_finishes_what_it_runs(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    worker = stage.start_worker("-c1")
+    run = stage.submit(flows.gated, {"gate": "now"})
+    stage.wait_for_call(run, "hold")
+    stage.open_gate("now")
+
+    worker.stop()
+    stage.start_worker("-c1")
+    stage.start_coordinator()
+
+    assert run.wait(timeout=20).state == "succeeded"
+    assert event_names(run, "step.lost") == []
+
+
+@pytest.mark.parametrize("point", ["after_claim", "before_commit", "before_ack", "before_publish", "between_publishes"])
+def test_a_process_killed_at_any_point_of_a_steps_life_loses_and_doubles_nothing(
+    new_stage: StageMaker, point: str
+) -> None:
+    with new_stage() as stage:
+        stage.start_coordinator()
+        stage.start_worker("-c2", STAGE_FAULT=point)
+
+        runs = [stage.submit(flows.crashing) for _ in range(3)]
+
+        assert wait_for_all(runs, within=20) == ["succeeded"] * 3
+        assert (stage.folder / f"once-{point}").exists()
+        check(stage)
+
+
+def test_without_a_coordinator_a_redelivery_repairs_a_crash_between_commit_and_publish(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    stage.start_worker("-c2", STAGE_FAULT="before_publish")
+
+    run = stage.submit(flows.crashing)
+
+    assert run.wait(timeout=20).state == "succeeded"
