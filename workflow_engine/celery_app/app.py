@@ -4,6 +4,7 @@ from celery import Celery
 from kombu import Queue
 
 from workflow_engine.celery_app.hooks import WorkerHooks
+from workflow_engine.celery_app.pool_watch import PoolWatch
 from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.step_backend import StepBackend
 from workflow_engine.celery_app.task import StepTask
@@ -53,6 +54,7 @@ def install_step_task(app: Celery, runtime: StepRuntime, hooks: WorkerHooks, dat
     backend.runtime = runtime
     task.backend = backend
     app.register_task(task)
+    app.steps["worker"].add(PoolWatch)
     hooks.connect()
 
 
