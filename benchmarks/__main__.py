@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     found: dict[str, Any] = {"load_before": os.getloadavg(), "processors": os.cpu_count()}
     say = (lambda *_: None) if options.json else (lambda action, *values: action(*values))
-    with session_servers(events=options.events) as servers, started_session(servers) as session:
+    lent = session_servers(events=options.events, same_transport=options.same_transport)
+    with lent as servers, started_session(servers) as session:
         for name in options.only:
             if name in WORKLOADS:
                 rounds = [session.round(WORKLOADS[name], number) for number in range(options.rounds)]
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"comma separated, of {', '.join((*WORKLOADS, *OTHERS))}",
     )
     parser.add_argument("--events", action="store_true", help="both workers send task events")
+    parser.add_argument("--same-transport", action="store_true", help="Celery's side uses our kombu transport too")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 

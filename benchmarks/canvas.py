@@ -7,12 +7,17 @@ from celery import Celery, chain, chord, group
 
 from benchmarks.configuration import CANVAS_QUEUE, Configuration
 from benchmarks.trace import append, record
+from workflow_engine.celery_app.app import create_app
 
 
 def canvas_app(configuration: Configuration) -> Celery:
     """Return an app with one task that does nothing but append its record."""
     app = Celery("canvas", broker=configuration.broker_url, backend=configuration.results_url)
     app.conf.update(configuration.celery_settings(CANVAS_QUEUE))
+    if configuration.same_transport:
+        app.conf.broker_transport = create_app(configuration.broker_url, configuration.database_url, "").conf[
+            "broker_transport"
+        ]
 
     @app.task(name="canvas.noop")  # type: ignore[untyped-decorator]  # Celery has no types
     def noop(*arguments: Any) -> int:

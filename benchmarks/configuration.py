@@ -19,6 +19,8 @@ class Configuration:
     """Where Celery's side keeps its results: another database of the same Valkey."""
     events: bool = False
     """Whether both workers send task events."""
+    same_transport: bool = False
+    """Whether Celery's side gets the kombu transport that our own apps use, in place of kombu's."""
 
     def as_environment(self) -> dict[str, str]:
         """Return what ``from_environment`` reads."""
@@ -28,7 +30,11 @@ class Configuration:
     def from_environment(cls) -> "Configuration":
         """Read what the benchmark told this worker."""
         read = {name: os.environ[_PREFIX + name.upper()] for name in ("database_url", "broker_url", "results_url")}
-        return cls(events=os.environ[_PREFIX + "EVENTS"] == "True", **read)
+        return cls(
+            events=os.environ[_PREFIX + "EVENTS"] == "True",
+            same_transport=os.environ[_PREFIX + "SAME_TRANSPORT"] == "True",
+            **read,
+        )
 
     def celery_settings(self, queue: str) -> dict[str, Any]:
         """Return the settings that both sides' apps get."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import redis
 
 from benchmarks.configuration import Configuration
+from benchmarks.servers import drop_queues, keys_of
 from benchmarks.sides import CanvasSide, EngineSide
 from benchmarks.trace import StepsMissing
 from benchmarks.workflows import SIZES, UNSERVED, chain, wide
@@ -63,13 +64,13 @@ class Scales:
 
     def _sent(self, action: Callable[[], Any], number: int) -> list[int]:
         """Return the bytes of each message that ``action`` leads to, of which there must be ``number``."""
-        self._broker.delete(UNSERVED)
+        drop_queues(self._broker, UNSERVED)
         action()
         deadline = perf_counter() + 60
-        while self._broker.llen(UNSERVED) < number:
+        while (arrived := sum(self._broker.llen(key) for key in keys_of(self._broker, UNSERVED))) < number:
             if perf_counter() > deadline:
-                raise StepsMissing(f"{self._broker.llen(UNSERVED)} of {number} messages were sent")
+                raise StepsMissing(f"{arrived} of {number} messages were sent")
             Flag().wait(0.02)
-        sizes = [len(message) for message in self._broker.lrange(UNSERVED, 0, -1)]
-        self._broker.delete(UNSERVED)
+        sizes = [len(message) for key in keys_of(self._broker, UNSERVED) for message in self._broker.lrange(key, 0, -1)]
+        drop_queues(self._broker, UNSERVED)
         return sizes

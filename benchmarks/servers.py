@@ -35,7 +35,7 @@ class Servers:
 
 
 @contextmanager
-def session_servers(*, events: bool) -> Iterator[Servers]:
+def session_servers(*, events: bool, same_transport: bool = False) -> Iterator[Servers]:
     """Lend servers with a migrated database of their own, and a folder; all is gone afterwards.
 
     Raises:
@@ -56,7 +56,7 @@ def session_servers(*, events: bool) -> Iterator[Servers]:
         own = stack.enter_context(_own_database(database_url))
         check_durable(own)
         migration.upgrade(own)
-        stack.callback(_drop_queues, broker_url)
+        stack.callback(_clean, broker_url)
         configuration = Configuration(database_url=own, broker_url=broker_url, results_url=results_url, events=events)
         yield Servers(configuration=configuration, folder=folder, processes=processes)
 
@@ -91,6 +91,18 @@ def _next_database(broker_url: str) -> str:
     return parts._replace(scheme="redis", path=f"/{number + 1}").geturl()
 
 
-def _drop_queues(broker_url: str) -> None:
+def keys_of(broker: redis.Redis, queue: str) -> list[bytes]:
+    """Return the keys of a queue: kombu keeps one list for each priority."""
+    return list(broker.scan_iter(match=f"{queue}*", count=1_000))
+
+
+def drop_queues(broker: redis.Redis, *queues: str) -> None:
+    """Remove queues of ours with what is in them."""
+    for queue in queues:
+        for key in keys_of(broker, queue):
+            broker.delete(key)
+
+
+def _clean(broker_url: str) -> None:
     with redis.Redis.from_url(broker_url) as broker:
-        broker.delete(ENGINE_QUEUE, CANVAS_QUEUE, UNSERVED)
+        drop_queues(broker, ENGINE_QUEUE, CANVAS_QUEUE, UNSERVED)
