@@ -135,8 +135,9 @@ def _imports(graph: ImportGraph) -> str:
     wheels += _wheel_legend(both_ways='class="arc mutual"' in wheels)
     return _section(
         "Who leans on whom",
-        f"{counted(graph['edges'], 'import')} between packages. A dot is a package or module of this tree, the larger the more "
-        "often imported; a line is an import made at load time, orange where it goes both ways. Point at a name to see its own.",
+        f"{counted(graph['edges'], 'import')} between packages. A dot is a package or module of this tree, the larger "
+        "the more often imported; a line is an import made at load time, orange where it goes both ways. Point at a "
+        "name to see its own.",
         f'<div class="pair wheel-pair"><div class="stack">{_card("Imports among the most imported here", wheels)}'
         f"{_card('Import cycles', _cycles(graph['cycles']))}</div>"
         f"{_card('Most imported', _hub_table(graph['hubs'][:HUBS]))}</div>",
@@ -230,7 +231,8 @@ def _treemap_tiles(rows: Sequence[PackageRow]) -> list[charts.Tile]:
 
 def _tile(row: PackageRow) -> charts.Tile:
     mean = row["complexity"] / (row["functions"] or 1)
-    hint = f"{row['name']}: {row['lines']:,} lines, {row['functions']:,} functions, mean complexity {mean:.1f}"
+    size = f"{counted(row['lines'], 'line')}, {counted(row['functions'], 'function')}"
+    hint = f"{row['name']}: {size}, mean complexity {mean:.1f}"
     return charts.Tile(label=row["name"], size=row["lines"], heat=mean, hint=hint)
 
 
