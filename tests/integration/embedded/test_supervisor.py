@@ -15,7 +15,7 @@ import redis
 from celery import Celery
 
 from tests.integration.embedded.running import PROGRAMS, Running, is_alive, processes_using, wait_until
-from workflow_engine.embedded.attach import FOLDER_NAME, find_running
+from workflow_engine.embedded.attach import FOLDER_NAME, Attached, find_running, publish
 from workflow_engine.embedded.locking import AlreadyRunning
 from workflow_engine.embedded.ports import free_port
 from workflow_engine.embedded.services import Service
@@ -195,6 +195,19 @@ def test_when_the_preparation_fails_nothing_is_left(folder: Path) -> None:
     with pytest.raises(ValueError, match="the migration failed"):
         supervisor.start()
     assert processes_using(folder) == []
+
+
+def test_the_record_of_an_earlier_process_with_the_same_id_is_gone_before_anything_starts(folder: Path) -> None:
+    (folder / FOLDER_NAME).mkdir()
+    urls = {"database_url": "postgresql://earlier", "broker_url": "redis://earlier"}
+    publish(Attached(folder=folder / FOLDER_NAME, pid=os.getpid(), **urls))
+    found: list[Attached | None] = []
+    supervisor = Supervisor(folder / FOLDER_NAME, prepare=lambda _: found.append(find_running(folder)), **urls)
+
+    supervisor.start()
+    supervisor.stop()
+
+    assert found == [None]
 
 
 def test_servers_that_are_given_are_not_started(folder: Path) -> None:
