@@ -110,6 +110,15 @@ def tracing(task: Any, trace: Callable[[str], None]) -> list[Task]:
         return value
 
     @task()
+    def touches(path: str) -> None:
+        file = Path(path)
+        assert not file.exists(), "run twice"
+        file.touch()
+        while file.read_text() != "end":
+            Event().wait(0.02)
+        file.write_text("ended")
+
+    @task()
     def errback(request: Context, exc: Exception, _: Any) -> None:
         trace(f"errback {type(exc).__name__}")
 
@@ -117,7 +126,7 @@ def tracing(task: Any, trace: Callable[[str], None]) -> list[Task]:
     def old_errback(task_id: str) -> None:
         trace(f"old errback {task_id}")
 
-    return [traced, slow, slow_at_first, errback, old_errback]
+    return [traced, slow, slow_at_first, touches, errback, old_errback]
 
 
 def unusual(task: Any) -> list[Task]:
