@@ -70,4 +70,5 @@ class WorkerHooks:
 
 def tasks_at_hand() -> set[str]:
     """Return the ids of the step tasks this worker has received and not finished."""
-    return {request.id for request in list(worker_state.requests.values()) if request.name == STEP_TASK}
+    # `type`, not `name`: the name is the message's shadow, which says workflow and step.
+    return {request.id for request in list(worker_state.requests.values()) if request.type == STEP_TASK}
