@@ -214,7 +214,7 @@ def create_steps() -> None:
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("losses", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("missing", sa.Integer(), nullable=False),
-        sa.Column("settle", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("settle", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("worker_id", sa.Uuid(), nullable=True),
         sa.Column("ready_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=True),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from enum import IntEnum
 from typing import Any
 
 from psycopg import Connection
@@ -51,6 +52,17 @@ class CompletionEvents:
     child_names: Sequence[str]
     child_dispatched: Sequence[str]
     run_succeeded: str
+
+
+class Settle(IntEnum):
+    """What a step's row says about its run, so that who ends the step need not read the run."""
+
+    NO = 0
+    """The run goes well: its last sink finishes it."""
+    ASK = 1
+    """A step failed and the rest goes on: whoever ends a step asks whether the run is over."""
+    ENDING = 2
+    """The run fails or is cancelled as soon as nothing of it runs: no attempt is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +177,9 @@ class Steps:
         )
         return sorted(row.position for row in rows)
 
-    def mark_settle(self, run_id: RunId) -> None:
+    def mark_settle(self, run_id: RunId, level: Settle) -> None:
         """Make whoever ends a step of this run ask whether the run is over."""
-        self._connection.execute(_MARK_SETTLE, {"run_id": run_id})
+        self._connection.execute(_MARK_SETTLE, {"run_id": run_id, "level": level.value})
 
     def dispatch_ready(self, limit: int) -> list[DueStep]:
         """Move up to ``limit`` due steps to ``dispatched``, most urgent first."""

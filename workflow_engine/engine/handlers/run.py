@@ -14,7 +14,7 @@ from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.runs import RootSteps
-from workflow_engine.store.steps import HeldStep
+from workflow_engine.store.steps import HeldStep, Settle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def end_unstarted(run_id: RunId, held: list[HeldStep], plan: Plan, because: str,
     positions = [step.position for step in held if step.state is not StepState.RUNNING]
     ended = scope.tx.steps.end_unstarted(run_id, positions, StepState.CANCELLED)
     scope.publish(run_id, *(publisher.step_cancelled(plan[position].name, because) for position in ended))
-    scope.tx.steps.mark_settle(run_id)
+    scope.tx.steps.mark_settle(run_id, Settle.ENDING)
 
 
 def settle_run(run_id: RunId, scope: Scope) -> None:

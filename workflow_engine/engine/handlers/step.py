@@ -21,7 +21,7 @@ from workflow_engine.model.commands import (
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
-from workflow_engine.store.steps import ClaimEvents, CompletionEvents, DueStep
+from workflow_engine.store.steps import ClaimEvents, CompletionEvents, DueStep, Settle
 
 
 def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
@@ -42,6 +42,10 @@ def repair_step(command: ClaimStep, scope: Scope) -> Outcome:
 
     The worker that completed it may have died between its commit and its publish; then this is the redelivery.
     """
+    return _resend(command, scope)
+
+
+def _resend(command: StepAttempt, scope: Scope) -> Outcome:
     plan = scope.plan(command.plan_id)
     unclaimed = scope.tx.steps.find_repair(command, plan[command.position].children)
     return Outcome(dispatches=dispatches(plan, command.plan_id, command.run_id, list(unclaimed.items())))
@@ -53,10 +57,14 @@ def complete_step(command: CompleteStep, scope: Scope) -> Outcome | None:
 
 
 def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
-    """Record a success of a failing or cancelled run, and finish the run if this was the last step."""
+    """Record a success of a failing or cancelled run, and finish the run if this was the last step.
+
+    If it is neither, it was recorded before: the worker lost its connection between the commit and the answer, say, and
+    asks again. Then what the first time set free may still have to be sent.
+    """
     outcome = _complete(command, scope, settle=True)
     if outcome is None:
-        return NOTHING
+        return _resend(command, scope)
     settle_run(command.run_id, scope)
     return outcome
 
@@ -134,7 +142,7 @@ def _fail_for_good(command: StepAttempt, error: StepError, scope: Scope) -> Outc
         end_unstarted(command.run_id, others, plan, because, scope)
     else:
         _skip_descendants(command, plan, step.name, scope)
-        scope.tx.steps.mark_settle(command.run_id)
+        scope.tx.steps.mark_settle(command.run_id, Settle.ASK)
     settle_run(command.run_id, scope)
     return NOTHING
 

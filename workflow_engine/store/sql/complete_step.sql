@@ -1,7 +1,8 @@
 -- complete_step.sql: record a success, count it at every join it feeds, dispatch the bodies it completes, and finish
 -- the run if it was the last sink. One statement, so one durable commit.
 -- No row comes back if the attempt is not running (a late or repeated message), or if `settle` is not as expected:
--- a step of a failing or cancelled run is completed with settle = true, and the caller then asks whether the run is over.
+-- a step of a run that has seen a failure or a cancel is completed with settle = true, and the caller then asks whether
+-- the run is over.
 WITH done AS (
     UPDATE steps
        SET state = 'succeeded', result = %(result)s::json, error = NULL, finished_at = clock_timestamp()
@@ -9,7 +10,7 @@ WITH done AS (
        AND position = %(position)s
        AND attempt = %(attempt)s
        AND state = 'running'
-       AND settle = %(settle)s
+       AND (settle > 0) = %(settle)s
  RETURNING finished_at
 ), held AS (
     SELECT steps.position

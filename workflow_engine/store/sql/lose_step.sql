@@ -6,5 +6,5 @@ UPDATE steps
    AND attempt = %(attempt)s
    AND state = 'running'
    AND losses < %(limit)s
-   AND NOT settle
+   AND settle < 2                         -- 2: the run is ending; nothing of it starts again
 RETURNING position

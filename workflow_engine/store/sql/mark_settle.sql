@@ -1,6 +1,6 @@
 -- mark_settle.sql: from now on, whoever ends one of the run's steps must ask whether the run is over.
 UPDATE steps
-   SET settle = true
+   SET settle = %(level)s
  WHERE run_id = %(run_id)s
    AND finished_at IS NULL
-   AND NOT settle
+   AND settle < %(level)s

@@ -5,5 +5,5 @@ UPDATE steps
    AND position = %(position)s
    AND attempt = %(attempt)s
    AND state = 'running'
-   AND NOT settle
+   AND settle < 2                         -- 2: the run is ending; nothing of it starts again
 RETURNING position

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -117,7 +116,7 @@ steps = Table(
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("losses", SmallInteger, nullable=False, server_default="0"),
     Column("missing", Integer, nullable=False),
-    Column("settle", Boolean, nullable=False, server_default="false"),
+    Column("settle", SmallInteger, nullable=False, server_default="0"),
     Column("worker_id", Uuid),
     _moment("ready_at"),
     _moment("dispatched_at"),
