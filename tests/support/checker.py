@@ -39,12 +39,12 @@ class History:
             self.problems.append(f"run {self.run.id} ({self.run.workflow}, {self.run.state}): {problem}")
 
 
-def check(stage: Stage) -> int:
+def check(stage: Stage, *, claims_may_be_lost: bool = False) -> int:
     """Prove every promise about every run on a stage; return how many runs there are.
 
     Each run has ended, and says so once; each step has ended in exactly one way; each attempt that began has exactly
     one end; attempts are numbered without gaps; no step began before all its parents had completed; and no handler
-    was called twice for one attempt.
+    was called twice for one attempt, unless a database crash may have lost claims: those do not wait for the disk.
     """
     histories = read(stage)
     for history in histories:
@@ -53,7 +53,8 @@ def check(stage: Stage) -> int:
             check_step(history, step, [event for event in history.events if event.step == step.name])
         check_order(history)
     problems = [problem for history in histories for problem in history.problems]
-    problems += check_calls(stage, histories)
+    if not claims_may_be_lost:
+        problems += check_calls(stage, histories)
     assert not problems, "\n".join([f"{len(problems)} broken promise(s):", *problems[:40]])
     return len(histories)
 
