@@ -94,8 +94,9 @@ class StepRuntime:
     def revoke(self, request: Any, reason: str) -> None:
         """End an attempt whose task somebody revoked: its step fails, whether it had begun or not."""
         attempt = attempt_from_request(request)
-        self._processor.execute(self._claim_command(attempt))
-        self._processor.execute(FailStep(**_key(attempt), error=described(Revoked(reason)), retry_in=None))
+        failure = FailStep(**_key(attempt), error=described(Revoked(reason)), retry_in=None)
+        until_committed(lambda: self._processor.execute(self._claim_command(attempt)))
+        until_committed(lambda: self._processor.execute(failure))
 
     def lose(self, attempt: StepAttempt, reason: str) -> None:
         """Give an attempt away whose process is gone."""
@@ -131,7 +132,7 @@ class StepRuntime:
             result = step.storable(step.handler(context))
             text = result_as_json(result, self._result_limit)
         except StepCancelled:
-            self._processor.execute(StopStep(**_key(attempt)))
+            until_committed(lambda: self._processor.execute(StopStep(**_key(attempt))))
             raise Ignore("the run was cancelled") from None
         except (Exception, SystemExit) as error:
             self._raise_failure(running, step, error)
@@ -178,7 +179,12 @@ class StepRuntime:
         )
 
     def _check_current(self, attempt: StepAttempt) -> None:
-        if not self._processor.is_current(attempt):
+        try:
+            current = self._processor.is_current(attempt)
+        except DatabaseUnavailable as error:  # no answer is no reason to give up: completing will wait for one
+            logger.warning("cannot ask whether to go on: %s", error)
+            return
+        if not current:
             raise StepCancelled("the run was cancelled, or this attempt was given to another worker")
 
 
