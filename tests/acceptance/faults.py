@@ -6,16 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.support.steps import once
-from workflow_engine import Engine
+from workflow_engine import DatabaseUnavailable, Engine
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.model.commands import ClaimStep, CompleteStep
 
 POINTS = ("after_claim", "before_commit", "before_publish", "between_publishes", "before_ack")
+"""Where a process dies. At ``answer_lost`` it lives, but does not learn that its commit succeeded."""
 
 
 def arm(engine: Engine, point: str) -> None:
-    """Make this process die at ``point``, unless another one of the stage has."""
+    """Make the fault happen in this process, unless it has in another one of the stage."""
     {
+        "answer_lost": _answer_lost,
         "after_claim": _after_claim,
         "before_commit": _before_commit,
         "before_publish": _before_publish,
@@ -61,6 +63,18 @@ def _before_ack(engine: Engine) -> None:
         return answer
 
     _around_execute(engine, act)
+
+
+def _answer_lost(engine: Engine) -> None:
+    handle = engine.processor._handle
+
+    def forget_the_answer(command: Any) -> Any:
+        outcome = handle(command)
+        if isinstance(command, CompleteStep) and once("answer_lost"):
+            raise DatabaseUnavailable("the connection broke after the commit")
+        return outcome
+
+    engine.processor._handle = forget_the_answer  # type: ignore[method-assign]
 
 
 def _before_publish(engine: Engine) -> None:

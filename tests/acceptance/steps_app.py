@@ -16,7 +16,12 @@ app = engine.install()
 app.conf.update(worker_hijack_root_logger=True, worker_redirect_stdouts=False)
 announce_readiness()
 
-point = os.environ.get("STAGE_FAULT")
-if point:
-    # Armed where steps run: the main process of a worker is not to die.
-    signals.worker_process_init.connect(lambda **_: faults.arm(engine, point), weak=False)
+points = os.environ.get("STAGE_FAULTS", "").split()
+
+
+def _arm(**_: object) -> None:
+    for point in points:
+        faults.arm(engine, point)
+
+
+signals.worker_process_init.connect(_arm, weak=False)  # where steps run: a worker's main process is not to die

@@ -5,8 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import StageMaker
-from tests.support.checker import check
+from tests.acceptance.faults import POINTS
 from tests.support.processes import Stage, count_completions, event_names, wait_for_all
 
 
@@ -88,25 +87,40 @@ def test_a_worker_that_stops_in_good_order_finishes_what_it_runs(lonely_stage: S
     assert event_names(run, "step.lost") == []
 
 
-@pytest.mark.parametrize("point", ["after_claim", "before_commit", "before_ack", "before_publish", "between_publishes"])
-def test_a_process_killed_at_any_point_of_a_steps_life_loses_and_doubles_nothing(
-    new_stage: StageMaker, point: str
-) -> None:
-    with new_stage() as stage:
-        stage.start_coordinator()
-        stage.start_worker("-c2", STAGE_FAULT=point)
-
-        runs = [stage.submit(flows.crashing) for _ in range(3)]
-
-        assert wait_for_all(runs, within=20) == ["succeeded"] * 3
-        assert (stage.folder / f"once-{point}").exists()
-        check(stage)
-
-
-def test_without_a_coordinator_a_redelivery_repairs_a_crash_between_commit_and_publish(lonely_stage: Stage) -> None:
+def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing(lonely_stage: Stage) -> None:
     stage = lonely_stage
-    stage.start_worker("-c2", STAGE_FAULT="before_publish")
+    stage.start_coordinator()
+    stage.start_worker("-c2", STAGE_FAULTS=" ".join(POINTS))
+
+    runs = [stage.submit(flows.crashing) for _ in range(10)]
+
+    assert wait_for_all(runs) == ["succeeded"] * 10
+    assert {path.name for path in stage.folder.glob("once-*")} == {f"once-{point}" for point in POINTS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing(
+    lonely_stage: Stage, point: str
+) -> None:
+    stage = lonely_stage
+    stage.start_coordinator()
+    stage.start_worker("-c2", STAGE_FAULTS=point)
+
+    runs = [stage.submit(flows.crashing) for _ in range(3)]
+
+    assert wait_for_all(runs) == ["succeeded"] * 3
+    assert (stage.folder / f"once-{point}").exists()
+
+
+@pytest.mark.parametrize("fault", ["before_publish", "answer_lost"])
+def test_without_a_coordinator_what_broke_between_commit_and_publish_is_repaired(
+    lonely_stage: Stage, fault: str
+) -> None:
+    stage = lonely_stage
+    stage.start_worker("-c2", STAGE_FAULTS=fault)
 
     run = stage.submit(flows.crashing)
 
     assert run.wait(timeout=20).state == "succeeded"
+    assert (stage.folder / f"once-{fault}").exists()
