@@ -17,6 +17,7 @@ WITH done AS (
       FROM done, steps
      WHERE steps.run_id = %(run_id)s
        AND steps.position = ANY(%(children)s::integer[])
+       AND cardinality(%(children)s::integer[]) > 1      -- one row needs no order
      ORDER BY steps.position              -- one order for everybody: no deadlock
        FOR UPDATE OF steps
 ), counted AS (
@@ -25,10 +26,11 @@ WITH done AS (
            state = CASE WHEN steps.missing = 1 THEN 'dispatched' ELSE steps.state END,
            attempt = CASE WHEN steps.missing = 1 THEN 1 ELSE steps.attempt END,
            dispatched_at = CASE WHEN steps.missing = 1 THEN clock_timestamp() END
-      FROM held
+      FROM done
      WHERE steps.run_id = %(run_id)s
-       AND steps.position = held.position
+       AND steps.position = ANY(%(children)s::integer[])  -- by key, not by a join: a run may have 10,000 rows
        AND steps.state = 'waiting'
+       AND (SELECT count(*) FROM held) >= 0               -- every lock is held before the first change
  RETURNING steps.position, steps.missing = 0 AS dispatched
 ), finished AS (
     UPDATE runs
