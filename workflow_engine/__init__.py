@@ -1,13 +1,8 @@
 """Durable workflows for Celery: DAGs in Python, chords counted by PostgreSQL."""
 
-from workflow_engine.bootstrap import AsyncClient, Client, Engine, install
-from workflow_engine.client.handle import RunHandle
-from workflow_engine.config import Settings
-from workflow_engine.definitions.context import StepContext
-from workflow_engine.definitions.handlers import StepHandler
-from workflow_engine.definitions.policies import FailurePolicy, Priority, Retry
-from workflow_engine.definitions.step import Step
-from workflow_engine.definitions.workflow import Workflow
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from workflow_engine.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -29,8 +24,38 @@ from workflow_engine.errors import (
     WorkflowEngineError,
     WorkflowNotFound,
 )
-from workflow_engine.plan.compiler import compile_plan
-from workflow_engine.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from workflow_engine.bootstrap import AsyncClient, Client, Engine, install
+    from workflow_engine.client.handle import RunHandle
+    from workflow_engine.config import Settings
+    from workflow_engine.definitions.context import StepContext
+    from workflow_engine.definitions.handlers import StepHandler
+    from workflow_engine.definitions.policies import FailurePolicy, Priority, Retry
+    from workflow_engine.definitions.step import Step
+    from workflow_engine.definitions.workflow import Workflow
+    from workflow_engine.plan.compiler import compile_plan
+    from workflow_engine.plan.plan import Plan
+
+# Imported when first asked for (PEP 562): Celery, SQLAlchemy and psycopg take half a second, which neither a module
+# that only defines workflows nor `wfe --help` should pay.
+_HOMES = {
+    "AsyncClient": "bootstrap",
+    "Client": "bootstrap",
+    "Engine": "bootstrap",
+    "FailurePolicy": "definitions.policies",
+    "Plan": "plan.plan",
+    "Priority": "definitions.policies",
+    "Retry": "definitions.policies",
+    "RunHandle": "client.handle",
+    "Settings": "config",
+    "Step": "definitions.step",
+    "StepContext": "definitions.context",
+    "StepHandler": "definitions.handlers",
+    "Workflow": "definitions.workflow",
+    "compile_plan": "plan.compiler",
+    "install": "bootstrap",
+}
 
 __all__ = [
     "AsyncClient",
@@ -68,3 +93,16 @@ __all__ = [
     "compile_plan",
     "install",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value  # the next look finds it without us
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
