@@ -117,6 +117,7 @@ def _create_chord_parts() -> None:
         sa.Column("result", sa.LargeBinary),
         sa.Column("content_type", sa.Text, nullable=False),
         sa.Column("content_encoding", sa.Text, nullable=False),
+        sa.Column("errbacks", sa.LargeBinary),
         sa.Column("deliveries", sa.Integer, nullable=False, server_default="1"),
         sa.PrimaryKeyConstraint("group_id", "task_id", "position", name="chord_parts_pkey"),
         comment=(

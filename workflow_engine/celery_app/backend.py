@@ -16,9 +16,10 @@ from celery.exceptions import (
     TaskRevokedError,
 )
 from celery.result import GroupResult, result_from_tuple
+from celery.utils.functional import maybe_list
 
 from workflow_engine.celery_app.chord_rescuer import ChordRescuer
-from workflow_engine.celery_app.chords import ChordJoiner, as_request, encode_body, is_part, leaves_of
+from workflow_engine.celery_app.chords import ChordJoiner, as_request, encode_body, is_part, leaves_of, without
 from workflow_engine.celery_app.patience import Patience
 from workflow_engine.celery_app.result_codec import ResultCodec
 from workflow_engine.celery_app.result_waiting import PollingBackend
@@ -116,6 +117,8 @@ class DurableBackend(PollingBackend):
                 self._finish_part(request, state, exc, store=store_result, traceback=traceback)
                 request = Context({**vars(request), "chord": None})  # it is counted
             super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+            if request is not None:
+                self._fail_rest(request.chain, state, exc)
 
     def mark_as_revoked(
         self,
@@ -198,8 +201,9 @@ class DurableBackend(PollingBackend):
         """Remember how the header nests, if it does; its size follows before the last part is published."""
         self.ensure_chords_allowed()
         chord_id, results = header_result_args
-        # a header from a generator is not looked at: that would publish nothing before all of it is made
-        if isinstance(results, list) and any(isinstance(result, GroupResult) for result in results):
+        # Celery's lazy list, for a header from a generator, is a subclass: a look at it would make all of its
+        # tasks before the first is published
+        if type(results) is list and any(isinstance(result, GroupResult) for result in results):
             structure = self._codec.encode([result.as_tuple() for result in results])
             self._patience.ask(lambda: self._chords.set_structure(chord_id, structure))
 
@@ -212,23 +216,29 @@ class DurableBackend(PollingBackend):
         self._patience.ask(lambda: self._chords.extend(chord_id))
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
-        """Count a part whose own result is stored elsewhere or not at all.
-
-        When a chain that ends in a group fails early, Celery reports the group; each of its tasks is a part.
-        """
-        if getattr(request, "task", None) not in _CANVASES:
-            if is_part(request):
-                self._finish_part(request, state, result, store=False)
-            return
-        for leaf in leaves_of(dict(vars(request)), self.app):
-            self._finish_leaf(leaf, state, result)
+        """Count a part whose own result is stored elsewhere or not at all."""
+        # of a failed chain Celery reports each element; one that is a canvas is no part, its leaves are
+        if is_part(request) and request.task not in _CANVASES:
+            self._finish_part(request, state, result, store=False)
 
     def chord_error_from_stack(self, callback: Any, exc: Exception | None = None) -> Any:
         """Fail a chord's body and call its errbacks; a chord around this one learns of it too."""
-        error = exc or sys.exc_info()[1]
+        return self.fail_chord(callback, exc or sys.exc_info()[1], [])
+
+    def fail_chord(self, callback: Any, error: Any, called: Sequence[Any]) -> Any:
+        """Fail a chord's body and call its errbacks, but those ``called`` already.
+
+        ``chord.link_error`` links an errback to the chords inside as well, which have called it when they failed.
+        """
+        errbacks = maybe_list(callback.options.get("link_error")) or []
+        callback.options["link_error"] = without(errbacks, called)
         info = super().chord_error_from_stack(callback, error)
+        members = callback.tasks if callback.get("subtask_type") == "group" else [callback]
+        failed = {member["options"].get("task_id") for member in members}
         for leaf in leaves_of(callback, self.app):
-            self._finish_leaf(leaf, states.FAILURE, error, store=leaf.id != callback.id)
+            store = leaf.id not in failed
+            self._finish_leaf(leaf, states.FAILURE, error, store=store, errbacks=[*errbacks, *called])
+        self._fail_rest(callback.options.get("chain"), states.FAILURE, error)
         return info
 
     def read_result(self, state: str, result: Payload) -> Any:
@@ -236,7 +246,7 @@ class DurableBackend(PollingBackend):
         return self._codec.value(state, result)
 
     def read_structure(self, structure: Payload) -> Any:
-        """Return what ``apply_chord`` kept."""
+        """Return lists and dictionaries that were stored for a chord."""
         return self._codec.decode(structure)
 
     def results_of(self, task_ids: Sequence[str]) -> Mapping[str, Any]:
@@ -244,17 +254,38 @@ class DurableBackend(PollingBackend):
         metas = self.find_metas(task_ids, ready=True)
         return {task_id: meta["result"] for task_id, meta in metas.items() if meta["status"] == states.SUCCESS}
 
-    def _finish_leaf(self, leaf: Any, state: str, result: Any, *, store: bool = True) -> None:
+    def _fail_rest(self, chain: Any, state: str, error: Any) -> None:
+        """Fail the groups and chords that a failed chain never came to; Celery fails its plain tasks."""
+        for element in chain or ():
+            if element["task"] in _CANVASES:
+                for leaf in leaves_of(element, self.app):
+                    self._finish_leaf(leaf, state, error)
+
+    def _finish_leaf(
+        self, leaf: Any, state: str, result: Any, *, store: bool = True, errbacks: Sequence[Any] = ()
+    ) -> None:
         request = as_request(leaf)
         if is_part(request):
-            self._finish_part(request, state, result, store=store)
+            self._finish_part(request, state, result, store=store, errbacks=errbacks)
         elif store and request.id:
             self.store_result(request.id, result, state)
 
-    def _finish_part(self, request: Any, state: str, result: Any, *, store: bool, traceback: str | None = None) -> None:
+    def _finish_part(
+        self,
+        request: Any,
+        state: str,
+        result: Any,
+        *,
+        store: bool,
+        traceback: str | None = None,
+        errbacks: Sequence[Any] = (),
+    ) -> None:
         row = self._row(request.id, self.encode_result(result, state), state, traceback, request)
         arrival = Arrival(
-            chord_id=request.group, position=request.group_index, body=encode_body(request.chord, self.app)
+            chord_id=request.group,
+            position=request.group_index,
+            body=encode_body(request.chord, self.app),
+            errbacks=self._codec.encode(list(errbacks)).data if errbacks else None,
         )
         expires = self._expires(state)
         with _store_errors(request.id, state):

@@ -33,13 +33,13 @@ class ChordBackend(Protocol):
         """Return a stored result as Python; a failure's is its exception."""
 
     def read_structure(self, structure: Payload) -> Any:
-        """Return what ``apply_chord`` kept."""
+        """Return lists and dictionaries that were stored for a chord."""
 
     def results_of(self, task_ids: Sequence[str]) -> Mapping[str, Any]:
         """Return the values of those tasks that have succeeded."""
 
-    def chord_error_from_stack(self, callback: Any, exc: Exception | None = None) -> Any:
-        """Fail a chord's body and call its errbacks."""
+    def fail_chord(self, callback: Any, error: Exception, called: Sequence[Any]) -> Any:
+        """Fail a chord's body and call its errbacks, but those ``called`` already."""
 
 
 class ChordJoiner:
@@ -80,17 +80,25 @@ class ChordJoiner:
             logger.warning("Chord %s is complete; its body is sent later, now: %r", chord_id, error)
 
     def _apply(self, chord_id: str, body: Mapping[str, Any], claim: ChordClaim) -> None:
-        callback = maybe_signature(body, app=self._backend.app)
+        callback, parts = maybe_signature(body, app=self._backend.app), claim.parts()
         try:
-            self._send(callback, self._join(claim))
+            self._send(callback, self._join(parts, claim.structure))
         except (SoftTimeLimitExceeded, *NOT_NOW):
             raise
         except ChordError as error:
             logger.error("Chord %s raised: %r", chord_id, error)  # noqa: TRY400  # the part's own traceback is stored
-            self._backend.chord_error_from_stack(callback, error)
+            self._backend.fail_chord(callback, error, self._called(parts))
         except Exception as error:
             logger.exception("Chord %s: its body was not sent", chord_id)
-            self._backend.chord_error_from_stack(callback, _chord_error(f"Callback error: {error!r}", error))
+            self._backend.fail_chord(callback, _chord_error(f"Callback error: {error!r}", error), [])
+
+    def _called(self, parts: Sequence[ChordPart]) -> list[Any]:
+        return [
+            errback
+            for part in parts
+            if part.errbacks is not None
+            for errback in self._backend.read_structure(part.errbacks)
+        ]
 
     def _send(self, callback: Any, values: list[Any]) -> None:
         retrying: Callable[..., Any] | None = getattr(self._backend.app.amqp, "_retry_publish", None)
@@ -99,11 +107,11 @@ class ChordJoiner:
         else:
             retrying(callback.delay, values)
 
-    def _join(self, claim: ChordClaim) -> list[Any]:
-        values = [(part.task_id, self._value(part)) for part in claim.parts()]
-        if claim.structure is None:
+    def _join(self, parts: Sequence[ChordPart], structure: Payload | None) -> list[Any]:
+        values = [(part.task_id, self._value(part)) for part in parts]
+        if structure is None:
             return [value for _, value in values]
-        return self._nest(self._backend.read_structure(claim.structure), dict(values))
+        return self._nest(self._backend.read_structure(structure), dict(values))
 
     def _value(self, part: ChordPart) -> Any:
         try:
@@ -167,6 +175,12 @@ def as_request(signature: Any) -> Any:
     )
 
 
+def without(errbacks: Sequence[Any], called: Sequence[Any]) -> list[Any]:
+    """Return the errbacks that are not among those called; one that is linked twice is the same."""
+    done = [_identity(errback) for errback in called]
+    return [errback for errback in errbacks if _identity(errback) not in done]
+
+
 def encode_body(body: Mapping[str, Any], app: Celery) -> Payload | None:
     """Serialize a chord's body as its message was; ``None`` if that fails, and no rescuer can send it."""
     try:
@@ -198,6 +212,10 @@ def _leaves(node: Sequence[Any]) -> Iterator[str]:
 def _nested(node: Sequence[Any], values: Mapping[str, Any]) -> Any:
     (task_id, _), children = node
     return values[task_id] if children is None else [_nested(child, values) for child in children]
+
+
+def _identity(signature: Mapping[str, Any]) -> tuple[str, list[Any], dict[str, Any]]:
+    return signature["task"], list(signature.get("args") or ()), dict(signature.get("kwargs") or {})
 
 
 def _chord_error(message: str, cause: object) -> ChordError:

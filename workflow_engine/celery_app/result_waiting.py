@@ -9,6 +9,7 @@ from celery.backends import base
 from celery.exceptions import BackendGetMetaError
 from celery.exceptions import TimeoutError as ResultTimeout
 from celery.result import ResultSet
+from celery.states import PROPAGATE_STATES
 from celery.utils.log import get_logger
 
 logger = get_logger(__name__)
@@ -35,7 +36,7 @@ class PollingBackend(base.BaseBackend):  # type: ignore[misc]  # Celery has no t
         interval: float | None = _LONGEST_NAP,
         no_ack: bool = True,
         on_interval: Callable[[], Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Return a task's meta once it is ready; an outage of the database counts as not ready.
 
         Raises:
@@ -43,7 +44,10 @@ class PollingBackend(base.BaseBackend):  # type: ignore[misc]  # Celery has no t
         """
         self._ensure_not_eager()
         metas = self.get_many([task_id], timeout, interval, no_ack, on_interval=on_interval)
-        return next(meta for _, meta in metas)
+        _, meta = next(metas)
+        if meta["status"] in PROPAGATE_STATES and on_interval is not None:
+            on_interval()  # raises what a parent raised, which is why this one failed
+        return meta
 
     def get_many(
         self,

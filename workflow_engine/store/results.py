@@ -76,11 +76,15 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A finished task's place in a chord. ``position`` orders the body's argument; ``None`` comes last."""
+    """A finished task's place in a chord. ``position`` orders the body's argument; ``None`` comes last.
+
+    ``errbacks``: those that its failure has called already, serialized like its result.
+    """
 
     chord_id: str
     position: int | None
     body: Payload | None
+    errbacks: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ class ChordPart:
     task_id: str
     state: str
     result: Payload
+    errbacks: Payload | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +198,7 @@ class ChordStore:
             "store": store,
             "chord_id": arrival.chord_id,
             "position": _LAST if arrival.position is None else arrival.position,
+            "errbacks": arrival.errbacks,
             "body": body and body.data,
             "body_content_type": body and body.content_type,
             "body_content_encoding": body and body.content_encoding,
@@ -259,6 +265,7 @@ class ChordClaim:
                 task_id=row.task_id,
                 state=row.state,
                 result=Payload(data=row.result, content_type=row.content_type, content_encoding=row.content_encoding),
+                errbacks=_payload(row.errbacks, row.content_type, row.content_encoding),
             )
             for row in rows
         ]

@@ -279,6 +279,23 @@ def test_a_failed_inner_chord_fails_the_outer(tasks: SimpleNamespace) -> None:
         wait_for_end(result)
 
 
+@pytest.mark.filterwarnings("ignore:task_allow_error_cb_on_chord_header")
+def test_an_errback_linked_to_nested_chords_is_called_once(here: Canvas) -> None:
+    tasks = here.tasks
+    inner = chord([tasks.fail.s(), tasks.same.s(1)], tasks.total.s())
+    middle = chord([inner, tasks.same.s(2)], tasks.total.s())
+    outer = chord([middle, tasks.same.s(3)], tasks.total.s().on_error(tasks.old_errback.si("of the body")))
+    outer.link_error(tasks.old_errback.si("of all"))
+
+    with pytest.raises(ChordError):
+        wait_for_end(outer.apply_async())
+
+    wait_until(lambda: here.traced("old errback of all") == 1)
+    wait_until(lambda: here.traced("old errback of the body") == 1)
+    assert value_of(tasks.same.delay("nothing else is queued")) == "nothing else is queued"
+    assert here.traced("old errback of all") == 1
+
+
 def test_a_chain_that_fails_early_fails_the_chord_it_is_a_part_of(tasks: SimpleNamespace) -> None:
     fails = tasks.fail.s() | tasks.add.s(1)
     fans_out = tasks.fail.s() | group(tasks.add.s(1), tasks.add.s(2))
@@ -286,6 +303,21 @@ def test_a_chain_that_fails_early_fails_the_chord_it_is_a_part_of(tasks: SimpleN
     for part in (fails, fans_out):
         with pytest.raises(ChordError):
             wait_for_end(chord([part, tasks.same.s(1)])(tasks.same.s()))
+
+
+def test_a_chain_that_fails_early_fails_the_group_at_its_end(tasks: SimpleNamespace) -> None:
+    result = (tasks.fail.s() | group(tasks.add.s(1), tasks.add.s(2)))()
+
+    for member in result:
+        with pytest.raises(ValueError, match="as asked"):
+            wait_for_end(member)
+
+
+def test_the_error_of_a_chord_is_that_of_its_part_if_parents_are_followed(tasks: SimpleNamespace) -> None:
+    result = chord([tasks.fail.s(), tasks.same.s(1)])(tasks.same.s())
+
+    with pytest.raises(ValueError, match="as asked"):
+        value_of(result)
 
 
 def test_results_are_forgotten(tasks: SimpleNamespace) -> None:

@@ -122,6 +122,21 @@ def test_a_part_counts_once_however_often_it_is_delivered(
     assert queue.bodies() == [(body_id, ["try 0", "second"])]
 
 
+def test_a_header_from_a_generator_is_published_as_it_is_made(here: Canvas, queue: Queue) -> None:
+    published_before_the_last = []
+
+    def header() -> Iterator[Any]:
+        for number in range(5):
+            with here.queue() as (client, key):
+                published_before_the_last.append(client.llen(key))
+            yield here.tasks.same.s(number)
+
+    chord(header())(here.tasks.same.s())
+
+    assert published_before_the_last[-1] >= 1
+    assert len(queue.take()) == 5
+
+
 def test_a_part_that_comes_after_the_end_changes_nothing(here: Canvas, queue: Queue, backend: DurableBackend) -> None:
     start(here, 2)
     first, second = queue.parts()

@@ -31,9 +31,10 @@ WITH stored AS (
 ), part AS (
     -- a second delivery is not counted, but a success heals a failure, as it does in task_results
     INSERT INTO chord_parts AS part (
-        group_id, task_id, position, state, result, content_type, content_encoding
+        group_id, task_id, position, state, result, content_type, content_encoding, errbacks
     ) VALUES (
-        %(chord_id)s, %(task_id)s, %(position)s, %(state)s, %(result)s, %(content_type)s, %(content_encoding)s
+        %(chord_id)s, %(task_id)s, %(position)s, %(state)s, %(result)s, %(content_type)s, %(content_encoding)s,
+        %(errbacks)s
     )
     ON CONFLICT (group_id, task_id, position) DO UPDATE
        SET deliveries = part.deliveries + 1,

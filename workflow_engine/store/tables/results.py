@@ -88,6 +88,7 @@ chord_parts = Table(
     Column("state", Text, nullable=False),
     Column("result", LargeBinary),
     *_payload(),
+    Column("errbacks", LargeBinary),
     Column("deliveries", Integer, nullable=False, server_default="1"),
     comment=(
         "A finished part of an open chord, counted when deliveries becomes 1. No foreign key to chords: "
