@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from workflow_engine.engine import publisher
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.ids import RunId
 from workflow_engine.plan.plan import Plan
+from workflow_engine.store.arrays import integer_array, text_array
 from workflow_engine.store.plans import RegisteredPlan
+from workflow_engine.store.steps import PlannedWrite
 from workflow_engine.store.transaction import Store, Transaction
 
 
@@ -15,6 +18,7 @@ class PlanCache:
     def __init__(self) -> None:
         """Start empty."""
         self._plans: dict[int, Plan] = {}
+        self._writes: dict[tuple[int, int], PlannedWrite] = {}
 
     def keep(self, registered: RegisteredPlan) -> None:
         """Remember a plan that was just registered or read."""
@@ -31,6 +35,32 @@ class PlanCache:
                     plan = tx.plans.get(plan_id).plan
             self._plans[plan_id] = plan
         return plan
+
+    def planned_write(self, plan_id: int, position: int, source: Transaction) -> PlannedWrite:
+        """Return what a planned step's hot statements say in every run, made the first time."""
+        write = self._writes.get((plan_id, position))
+        if write is None:
+            write = _planned_write(self.get(plan_id, source), position)
+            self._writes[plan_id, position] = write
+        return write
+
+
+def _planned_write(plan: Plan, position: int) -> PlannedWrite:
+    step = plan[position]
+    queues = [(plan[child].name, plan[child].queue) for child in step.children]
+    return PlannedWrite(
+        step=step.name,
+        is_root=step.is_root,
+        is_sink=step.is_sink,
+        parents=integer_array(step.parents),
+        children=integer_array(step.children),
+        child_names=text_array(name for name, _ in queues),
+        child_dispatched=text_array(
+            publisher.step_dispatched(name, 1, queue, "step_completed").data for name, queue in queues
+        ),
+        run_started=publisher.run_started(plan.workflow, plan.version).data,
+        run_succeeded=publisher.run_succeeded(plan.workflow, plan.version).data,
+    )
 
 
 def dispatches(

@@ -15,7 +15,7 @@ from workflow_engine.model import commands
 from workflow_engine.model.commands import Command, ReleaseSteps, StepAttempt
 from workflow_engine.plan.compiler import difference
 from workflow_engine.plan.plan import Plan
-from workflow_engine.store.transaction import Store, Transaction
+from workflow_engine.store.transaction import Store, Transaction, readable_errors
 
 RETRY_PUBLISHING: Final = timedelta(seconds=1)
 """How soon a step that the broker did not take is due again."""
@@ -65,7 +65,8 @@ class Processor:
 
     def execute_within(self, command: commands.SubmitRun, tx: Transaction) -> Any:
         """Submit in somebody else's transaction: nothing is sent; the database tells the coordinator at commit."""
-        return run_handlers.submit_run(command, self._scope(tx), dispatch=False).value
+        with readable_errors():
+            return run_handlers.submit_run(command, self._scope(tx), dispatch=False).value
 
     def plan(self, plan_id: int) -> Plan:
         """Return a plan by its id, read from the database the first time."""

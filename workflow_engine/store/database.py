@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -14,6 +15,20 @@ from workflow_engine.errors import DatabaseUnavailable
 
 PgConnection = psycopg.Connection[Any]
 _CONNECT_TIMEOUT = 5.0
+
+
+class PooledConnection(psycopg.Connection[Any]):
+    """A connection with a cursor that the hot statements share: making one costs as much as running it."""
+
+    @cached_property
+    def hot_cursor(self) -> psycopg.Cursor[Any]:
+        """A cursor for statements whose answer is read at once."""
+        return self.cursor()
+
+
+def hot_cursor(connection: PgConnection) -> psycopg.Cursor[Any]:
+    """Return the connection's shared cursor, or a new one where it has none."""
+    return connection.hot_cursor if isinstance(connection, PooledConnection) else connection.cursor()
 
 
 class Database:
@@ -31,7 +46,7 @@ class Database:
         self._max_connections = max_connections
         self._application_name = application_name
         self._lock = Lock()
-        self._pool: ConnectionPool[PgConnection] | None = None
+        self._pool: ConnectionPool[PooledConnection] | None = None
         self._pid = 0
 
     @contextmanager
@@ -43,7 +58,7 @@ class Database:
         try:
             connection = pool.getconn()
         except PoolTimeout as error:
-            raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
+            raise DatabaseUnavailable(self._reason(error)) from error
         try:
             yield connection
         finally:
@@ -71,12 +86,21 @@ class Database:
                 self._pool.close()
             self._pool = None
 
-    def _open(self) -> ConnectionPool[PgConnection]:
+    def _reason(self, error: PoolTimeout) -> str:
+        """Return why no connection could be had: the pool only knows that it took too long."""
+        try:
+            self.connect().close()
+        except DatabaseUnavailable as reason:
+            return str(reason)
+        return f"all {self._max_connections} connections of this process were busy: {error}"
+
+    def _open(self) -> ConnectionPool[PooledConnection]:
         with self._lock:
             if self._pool is None or self._pid != os.getpid():
                 # A pool inherited through fork belongs to the parent: forget it, do not close its sockets.
                 self._pool = ConnectionPool(
                     self.url,
+                    connection_class=PooledConnection,
                     min_size=1,
                     max_size=self._max_connections,
                     timeout=_CONNECT_TIMEOUT,

@@ -13,6 +13,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.commands import ClaimStep, CompleteStep, StepAttempt, StepError
 from workflow_engine.model.records import ClaimedStep, Completion
 from workflow_engine.model.step import StepState
+from workflow_engine.store.database import hot_cursor
 from workflow_engine.store.statements import statement
 
 _CLAIM = statement("claim_step")
@@ -35,22 +36,20 @@ _IS_CURRENT = statement("is_current")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimEvents:
-    """The payloads a claim may publish; which of them become facts, the statement decides."""
+class PlannedWrite:
+    """What a planned step's statements say that is the same in every run: arrays and payloads as PostgreSQL's text.
+
+    The payloads are those that may be published; which of them become facts, the statements decide.
+    """
 
     step: str
-    step_started: str
+    is_root: bool
+    is_sink: bool
+    parents: str
+    children: str
+    child_names: str
+    child_dispatched: str
     run_started: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompletionEvents:
-    """The payloads a completion may publish; which of them become facts, the statement decides."""
-
-    step: str
-    completed: str
-    child_names: Sequence[str]
-    child_dispatched: Sequence[str]
     run_succeeded: str
 
 
@@ -94,23 +93,27 @@ class Steps:
         """Work on the given connection."""
         self._connection = connection
 
-    def claim(self, command: ClaimStep, parents: Sequence[int], events: ClaimEvents) -> ClaimedStep | None:
+    def claim(self, command: ClaimStep, planned: PlannedWrite, step_started: str) -> ClaimedStep | None:
         """Give a dispatched attempt to a worker; None unless exactly this attempt was waiting."""
-        row = self._connection.execute(
-            _CLAIM,
-            {
-                "run_id": command.run_id,
-                "position": command.position,
-                "attempt": command.attempt,
-                "worker_id": command.worker_id,
-                "root": not parents,
-                "parents": list(parents),
-                "step": events.step,
-                "step_started": events.step_started,
-                "run_started": events.run_started,
-            },
-            prepare=True,
-        ).fetchone()
+        row = (
+            hot_cursor(self._connection)
+            .execute(
+                _CLAIM,
+                {
+                    "run_id": command.run_id,
+                    "position": command.position,
+                    "attempt": command.attempt,
+                    "worker_id": command.worker_id,
+                    "root": planned.is_root,
+                    "parents": planned.parents,
+                    "step": planned.step,
+                    "step_started": step_started,
+                    "run_started": planned.run_started,
+                },
+                prepare=True,
+            )
+            .fetchone()
+        )
         if row is None:
             return None
         results = {int(position): result for position, result in (row.results or {}).items()}
@@ -122,27 +125,31 @@ class Steps:
         )
 
     def complete(
-        self, command: CompleteStep, children: Sequence[int], events: CompletionEvents, *, settle: bool
+        self, command: CompleteStep, planned: PlannedWrite, completed: str, *, settle: bool
     ) -> Completion | None:
         """Record a success and dispatch the bodies it completes; None if the attempt is not running."""
-        row = self._connection.execute(
-            _COMPLETE,
-            {
-                "run_id": command.run_id,
-                "position": command.position,
-                "attempt": command.attempt,
-                "result": command.result,
-                "settle": settle,
-                "children": list(children),
-                "sink": not children,
-                "step": events.step,
-                "completed": events.completed,
-                "child_names": list(events.child_names),
-                "child_data": list(events.child_dispatched),
-                "run_succeeded": events.run_succeeded,
-            },
-            prepare=True,
-        ).fetchone()
+        row = (
+            hot_cursor(self._connection)
+            .execute(
+                _COMPLETE,
+                {
+                    "run_id": command.run_id,
+                    "position": command.position,
+                    "attempt": command.attempt,
+                    "result": command.result,
+                    "settle": settle,
+                    "children": planned.children,
+                    "sink": planned.is_sink,
+                    "step": planned.step,
+                    "completed": completed,
+                    "child_names": planned.child_names,
+                    "child_data": planned.child_dispatched,
+                    "run_succeeded": planned.run_succeeded,
+                },
+                prepare=True,
+            )
+            .fetchone()
+        )
         return None if row is None else Completion(dispatched=row.dispatched, run_finished=row.run_finished)
 
     def find_repair(self, command: StepAttempt, children: Sequence[int]) -> dict[int, int]:

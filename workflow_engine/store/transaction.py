@@ -75,7 +75,7 @@ class Store:
             DatabaseUnavailable: PostgreSQL does not answer.
             DatabaseNotMigrated: a table is missing.
         """
-        with _readable_errors(), self.database.transaction() as connection:
+        with readable_errors(), self.database.transaction() as connection:
             yield Transaction(connection)
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
@@ -102,12 +102,13 @@ class Store:
             DatabaseUnavailable: PostgreSQL does not answer.
             DatabaseNotMigrated: a table is missing.
         """
-        with _readable_errors(), self.database.connection() as connection:
+        with readable_errors(), self.database.connection() as connection:
             yield Transaction(connection)
 
 
 @contextmanager
-def _readable_errors() -> Iterator[None]:
+def readable_errors() -> Iterator[None]:
+    """Say in our own words what PostgreSQL said, where a caller can act on it."""
     try:
         yield
     except psycopg.errors.UndefinedTable as error:

@@ -101,7 +101,7 @@ class Views:
         if wanted.states:
             query = query.where(runs.c.state.in_([state.value for state in wanted.states]))
         if wanted.tag is not None:
-            query = query.where(runs.c.tags.any(wanted.tag))
+            query = query.where(runs.c.tags.contains([wanted.tag]))
         if wanted.before is not None:
             moment, run_id = wanted.before
             query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(moment, uuid.UUID(run_id)))

@@ -21,19 +21,14 @@ from workflow_engine.model.commands import (
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
-from workflow_engine.store.steps import ClaimEvents, CompletionEvents, DueStep, Settle
+from workflow_engine.store.steps import DueStep, Settle
 
 
 def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
     """Give the attempt to a worker; None if it was not waiting to be claimed."""
-    plan = scope.plan(command.plan_id)
-    step = plan[command.position]
-    events = ClaimEvents(
-        step=step.name,
-        step_started=publisher.step_started(step.name, command.attempt, command.worker_name).data,
-        run_started=publisher.run_started(plan.workflow, plan.version).data,
-    )
-    claimed = scope.tx.steps.claim(command, step.parents, events)
+    planned = scope.plans.planned_write(command.plan_id, command.position, scope.tx)
+    started = publisher.step_started(planned.step, command.attempt, command.worker_name).data
+    claimed = scope.tx.steps.claim(command, planned, started)
     return None if claimed is None else Outcome(value=claimed)
 
 
@@ -70,29 +65,17 @@ def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
 
 
 def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome | None:
-    plan = scope.plan(command.plan_id)
-    step = plan[command.position]
-    events = CompletionEvents(
-        step=step.name,
-        completed=publisher.step_completed(step.name, command.attempt, command.seconds).data,
-        child_names=plan.names(step.children),
-        child_dispatched=_child_payloads(plan, step.children),
-        run_succeeded=publisher.run_succeeded(plan.workflow, plan.version).data,
-    )
-    completion = scope.tx.steps.complete(command, step.children, events, settle=settle)
+    planned = scope.plans.planned_write(command.plan_id, command.position, scope.tx)
+    completed = publisher.step_completed(planned.step, command.attempt, command.seconds).data
+    completion = scope.tx.steps.complete(command, planned, completed, settle=settle)
     if completion is None:
         return None
     free = [(position, 1) for position in completion.dispatched]
+    plan = scope.plan(command.plan_id)
     return Outcome(
         value=completion,
         dispatches=dispatches(plan, command.plan_id, command.run_id, free, command.run_priority),
     )
-
-
-def _child_payloads(plan: Plan, children: tuple[int, ...]) -> list[str]:
-    return [
-        publisher.step_dispatched(plan[child].name, 1, plan[child].queue, "step_completed").data for child in children
-    ]
 
 
 def fail_step(command: FailStep, scope: Scope) -> Outcome:
