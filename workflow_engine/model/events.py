@@ -4,12 +4,17 @@ Payloads carry ids, names, states, times, error classes and bounded messages; ne
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 MESSAGE_LIMIT = 2_000
 """Characters of an error message that an event keeps."""
+
+WorkflowName = Annotated[str, Field(description="the workflow's name")]
+WorkflowVersion = Annotated[str, Field(description="the workflow's version")]
+ErrorClass = Annotated[str, Field(description="the exception's class")]
+ErrorMessage = Annotated[str, Field(max_length=MESSAGE_LIMIT, description="the exception's text, cut to that length")]
 
 
 class Payload(BaseModel):
@@ -34,8 +39,8 @@ class RunSubmitted(Payload):
     frequency = "once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", "steps": 5, "initiator": None}
 
-    workflow: str
-    version: str
+    workflow: WorkflowName
+    version: WorkflowVersion
     steps: int = Field(description="how many steps the run has")
     initiator: str | None = Field(description="who submitted it, as the submitter said")
 
@@ -45,11 +50,11 @@ class RunStarted(Payload):
 
     event = "run.started"
     fired_by = "ClaimStep"
-    frequency = "once a run"
+    frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
 
-    workflow: str
-    version: str
+    workflow: WorkflowName
+    version: WorkflowVersion
 
 
 class RunSucceeded(Payload):
@@ -60,8 +65,8 @@ class RunSucceeded(Payload):
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
 
-    workflow: str
-    version: str
+    workflow: WorkflowName
+    version: WorkflowVersion
 
 
 class RunFailed(Payload):
@@ -78,11 +83,11 @@ class RunFailed(Payload):
         "message": "insufficient funds",
     }
 
-    workflow: str
-    version: str
+    workflow: WorkflowName
+    version: WorkflowVersion
     step: str = Field(description="the first step that failed")
-    error_class: str
-    message: str = Field(max_length=MESSAGE_LIMIT)
+    error_class: ErrorClass
+    message: ErrorMessage
 
 
 class RunCancelling(Payload):
@@ -93,21 +98,21 @@ class RunCancelling(Payload):
     frequency = "at most once a run"
     example: ClassVar = {"reason": "customer withdrew", "actor": "ada", "running_steps": 1}
 
-    reason: str | None = Field(max_length=MESSAGE_LIMIT)
-    actor: str | None
-    running_steps: int
+    reason: str | None = Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")
+    actor: str | None = Field(description="who asked, as they said")
+    running_steps: int = Field(description="how many steps were running at that moment")
 
 
 class RunCancelled(Payload):
     """A cancelled run came to rest: none of its steps runs any more."""
 
     event = "run.cancelled"
-    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep"
+    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep"
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
 
-    workflow: str
-    version: str
+    workflow: WorkflowName
+    version: WorkflowVersion
 
 
 class RunExpired(Payload):
@@ -118,8 +123,8 @@ class RunExpired(Payload):
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
 
-    workflow: str
-    version: str
+    workflow: WorkflowName
+    version: WorkflowVersion
 
 
 class StepDispatched(Payload):
@@ -127,7 +132,7 @@ class StepDispatched(Payload):
 
     event = "step.dispatched"
     fired_by = "SubmitRun, CompleteStep, DispatchReady"
-    frequency = "once an attempt; again after a loss"
+    frequency = "once an attempt; again if the broker or a worker could not take it"
     example: ClassVar = {"queue": "payments", "triggered_by": "step_completed"}
 
     queue: str | None = Field(description="None is the app's default queue")
@@ -142,7 +147,7 @@ class StepReleased(Payload):
     frequency = "when the broker is down or a worker lacks the definition"
     example: ClassVar = {"reason": "broker unavailable"}
 
-    reason: str = Field(max_length=MESSAGE_LIMIT)
+    reason: str = Field(max_length=MESSAGE_LIMIT, description="why it could not be taken")
 
 
 class StepStarted(Payload):
@@ -150,10 +155,10 @@ class StepStarted(Payload):
 
     event = "step.started"
     fired_by = "ClaimStep"
-    frequency = "once an attempt"
+    frequency = "at most once an attempt"
     example: ClassVar = {"worker": "celery@host-1"}
 
-    worker: str
+    worker: str = Field(description="the Celery worker's node name")
 
 
 class StepCompleted(Payload):
@@ -175,9 +180,9 @@ class StepRetrying(Payload):
     frequency = "once a failed attempt that is tried again"
     example: ClassVar = {"error_class": "GatewayTimeout", "message": "no answer", "delay_seconds": 2.0}
 
-    error_class: str
-    message: str = Field(max_length=MESSAGE_LIMIT)
-    delay_seconds: float
+    error_class: ErrorClass
+    message: ErrorMessage
+    delay_seconds: float = Field(description="how long until the next attempt is due")
 
 
 class StepLost(Payload):
@@ -188,7 +193,7 @@ class StepLost(Payload):
     frequency = "once a lost attempt"
     example: ClassVar = {"reason": "worker exited with signal 9 (SIGKILL)"}
 
-    reason: str = Field(max_length=MESSAGE_LIMIT)
+    reason: str = Field(max_length=MESSAGE_LIMIT, description="how its process ended, as far as known")
 
 
 class StepFailed(Payload):
@@ -199,8 +204,8 @@ class StepFailed(Payload):
     frequency = "at most once a step"
     example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds"}
 
-    error_class: str
-    message: str = Field(max_length=MESSAGE_LIMIT)
+    error_class: ErrorClass
+    message: ErrorMessage
 
 
 class StepSkipped(Payload):
@@ -211,18 +216,18 @@ class StepSkipped(Payload):
     frequency = "at most once a step"
     example: ClassVar = {"because": "charge"}
 
-    because: str
+    because: str = Field(description="the step that failed")
 
 
 class StepCancelled(Payload):
     """A step was cancelled: with its run, or because another step failed."""
 
     event = "step.cancelled"
-    fired_by = "CancelRun, FailStep, LoseStep, ExpireRuns"
+    fired_by = "CancelRun, FailStep, LoseStep, StopStep, ExpireRuns"
     frequency = "at most once a step"
     example: ClassVar = {"because": "the run was cancelled"}
 
-    because: str
+    because: str = Field(description="why, as a sentence")
 
 
 CATALOGUE: dict[str, type[Payload]] = {
