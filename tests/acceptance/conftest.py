@@ -88,6 +88,14 @@ def running(shared_stage: Stage) -> Stage:
     return shared_stage
 
 
+@pytest.fixture(scope="module")
+def small_results(new_stage: StageMaker) -> Iterator[Stage]:
+    """A stage where a result may have ten thousand bytes."""
+    with new_stage(result_limit_bytes=10_000) as made:
+        made.start_worker("-c1")
+        yield made
+
+
 @pytest.fixture
 def lonely_stage(new_stage: StageMaker) -> Iterator[Stage]:
     """A stage of the test's own, without worker and coordinator; its history is proved at the end."""

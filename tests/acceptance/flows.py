@@ -320,3 +320,54 @@ def killed_once(ctx: StepContext, name: str) -> None:
     trace(ctx)
     if once(name):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+# Small ones
+
+single = Workflow("single")
+
+
+@single.step
+def only(ctx: StepContext) -> Any:
+    """Return the number given."""
+    return ctx.input["n"]
+
+
+echo = Workflow("echo")
+
+
+@echo.step
+def same(ctx: StepContext) -> Any:
+    """Return the input."""
+    trace(ctx)
+    return ctx.input
+
+
+patient = Workflow("patient")
+
+
+@patient.step(retry=Retry(base_delay=3_600))
+def later(ctx: StepContext) -> None:
+    """Fail, to be tried again in an hour."""
+    trace(ctx)
+    raise ConnectionError("not now")
+
+
+greeting_1 = Workflow("greeting", version="1")
+
+
+@greeting_1.step
+def greet(ctx: StepContext) -> str:
+    """Say hello."""
+    trace(ctx)
+    return f"Hello {ctx.input}"
+
+
+greeting_2 = Workflow("greeting", version="2")
+
+
+@greeting_2.step
+def shout(ctx: StepContext) -> str:
+    """Say hello, louder."""
+    trace(ctx)
+    return f"Hello {ctx.input}".upper()

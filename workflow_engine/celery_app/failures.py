@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from workflow_engine.definitions.handlers import TaskHandler
 from workflow_engine.definitions.policies import NO_RETRY, Retry
 from workflow_engine.definitions.step import Step
-from workflow_engine.errors import HandlerExited, NonRetryable, StepTimeout
+from workflow_engine.errors import HandlerExited, NonRetryable, ResultNotStorable, StepTimeout
 from workflow_engine.model.commands import StepError
 
 MESSAGE_LIMIT: Final = 10_000
@@ -46,6 +46,8 @@ def as_failure(error: BaseException, step: Step) -> BaseException:
 
 def retry_delay(error: BaseException, step: Step, attempt: int) -> timedelta | None:
     """Return how long until the next attempt; None: the step has failed."""
+    if isinstance(error, ResultNotStorable):
+        return None  # the handler has done its work; doing it again would not change what it returns
     if isinstance(step.handler, TaskHandler) and step.retry is NO_RETRY:
         return _delay_of_task(error, step.handler.task, attempt)
     return step.retry.delay_after(error, attempt, _RANDOM)

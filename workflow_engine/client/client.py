@@ -1,6 +1,7 @@
 """WorkflowClient: submit runs and find them again."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ from workflow_engine.client.handle import RunHandle
 from workflow_engine.clock import Clock
 from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.definitions.registry import Registry
-from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.definitions.workflow import Workflow, canonical_json
 from workflow_engine.engine.handlers.run import Submitted
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, RunNotFound, WorkflowNotFound
@@ -178,7 +179,7 @@ class WorkflowClient:
             run_id=new_run_id(),
             plan_id=plan_id,
             input=text,
-            input_digest=hashlib.sha256(text.encode()).hexdigest(),
+            input_digest=_digest(text),
             options=options,
         )
 
@@ -201,6 +202,11 @@ class WorkflowClient:
 
     def _handle(self, run_id: RunId, *, created: bool = True) -> RunHandle:
         return RunHandle(run_id, self._store, self._processor, created=created)
+
+
+def _digest(text: str) -> str:
+    """Return what two inputs share if and only if they are equal: the order of an object's keys does not count."""
+    return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 
 def _run_state(state: str) -> RunState:

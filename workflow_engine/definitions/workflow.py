@@ -216,7 +216,8 @@ class Workflow:
             raise DefinitionError(
                 f"workflow {self.name!r}: step() has no option {option!r}{did_you_mean(option, _STEP_OPTIONS)}"
             )
-        name = check_name("step", options.get("name") or getattr(handler, "__name__", None))
+        given = options.get("name")
+        name = check_name("step", getattr(handler, "__name__", None) if given is None else given)
         where = f"step {name!r}"
         priority = options.get("priority")
         step = Step(

@@ -69,6 +69,8 @@ def run_options(now: datetime, *, expires_in: float | timedelta | None = None, *
         InvalidInput: an option is unknown, of the wrong form or out of bounds; the message names it.
     """
     if expires_in is not None:
+        if values.get("expires_at") is not None:
+            raise InvalidInput("expires_in", "says when the run expires, and so does expires_at: give one of them")
         values["expires_at"] = now + _lifetime(expires_in)
     try:
         return RunOptions(**values)
@@ -78,7 +80,10 @@ def run_options(now: datetime, *, expires_in: float | timedelta | None = None, *
 
 
 def _lifetime(expires_in: float | timedelta) -> timedelta:
-    length = expires_in if isinstance(expires_in, timedelta) else timedelta(seconds=expires_in)
+    try:
+        length = expires_in if isinstance(expires_in, timedelta) else timedelta(seconds=expires_in)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput("expires_in", f"must be seconds or a timedelta, not {expires_in!r}") from None
     if not timedelta(0) < length <= timedelta(days=3650):
         raise InvalidInput("expires_in", f"must be more than 0 s and at most ten years, not {length}")
     return length
