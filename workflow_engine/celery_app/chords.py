@@ -80,7 +80,7 @@ class ChordJoiner:
             logger.warning("Chord %s is complete; its body is sent later, now: %r", chord_id, error)
 
     def _apply(self, chord_id: str, body: Mapping[str, Any], claim: ChordClaim) -> None:
-        callback, parts = maybe_signature(body, app=self._backend.app), claim.parts()
+        callback, parts = maybe_signature(body, app=self._backend.app), claim.parts
         try:
             self._send(callback, self._join(parts, claim.structure))
         except (SoftTimeLimitExceeded, *NOT_NOW):

@@ -37,7 +37,6 @@ _CHORD_EXTEND = statement("chord_extend")
 _CHORD_STRUCTURE = statement("chord_structure")
 _CHORD_ARRIVE = statement("chord_arrive")
 _CHORD_CLAIM = statement("chord_claim")
-_CHORD_PARTS = statement("chord_parts")
 _CHORD_CLOSE = statement("chord_close")
 _CHORD_OVERDUE = statement("chord_overdue")
 _CHORD_EXPIRE = statement("chord_expire")
@@ -215,12 +214,8 @@ class ChordStore:
         regular end of the block confirms the body.
         """
         with _connection(self._database) as connection, connection.transaction():
-            row = connection.execute(_CHORD_CLAIM, {"group_id": chord_id}).fetchone()
-            yield row and ChordClaim(
-                connection,
-                chord_id,
-                _payload(row.structure, row.structure_content_type, row.structure_content_encoding),
-            )
+            rows = connection.execute(_CHORD_CLAIM, {"group_id": chord_id}).fetchall()
+            yield ChordClaim(connection, chord_id, rows) if rows else None
 
     def overdue(self, *, age: timedelta, limit: int) -> list[OverdueChord]:
         """Return chords complete for longer than ``age`` whose body nobody has confirmed, oldest first."""
@@ -250,24 +245,24 @@ class ChordStore:
 
 
 class ChordClaim:
-    """The right to send one chord's body, while its transaction lasts."""
+    """The right to send one chord's body, while its transaction lasts, and what the body is to get."""
 
-    def __init__(self, connection: PgConnection, chord_id: str, structure: Payload | None) -> None:
+    def __init__(self, connection: PgConnection, chord_id: str, rows: Sequence[Any]) -> None:
+        """Take the rows of chord_claim.sql: the chord, then its parts."""
         self._connection = connection
         self._chord_id = chord_id
-        self.structure = structure
-
-    def parts(self) -> list[ChordPart]:
-        """Return what the parts returned, in the header's order."""
-        rows = self._connection.execute(_CHORD_PARTS, {"group_id": self._chord_id})
-        return [
+        chord, *parts = rows
+        self.structure = _payload(chord.result, chord.content_type, chord.content_encoding)
+        self.parts = [
             ChordPart(
-                task_id=row.task_id,
-                state=row.state,
-                result=Payload(data=row.result, content_type=row.content_type, content_encoding=row.content_encoding),
-                errbacks=_payload(row.errbacks, row.content_type, row.content_encoding),
+                task_id=part.task_id,
+                state=part.state,
+                result=Payload(
+                    data=part.result, content_type=part.content_type, content_encoding=part.content_encoding
+                ),
+                errbacks=_payload(part.errbacks, part.content_type, part.content_encoding),
             )
-            for row in rows
+            for part in parts
         ]
 
     def close(self) -> None:
@@ -281,6 +276,15 @@ _TASK_RESULT_FIELDS: Final = tuple(field.name for field in fields(TaskResult))
 
 def _values(result: TaskResult) -> dict[str, Any]:
     return {name: getattr(result, name) for name in _TASK_RESULT_FIELDS}
+
+
+def _part(row: Any) -> ChordPart:
+    return ChordPart(
+        task_id=row.task_id,
+        state=row.state,
+        result=Payload(data=row.result, content_type=row.content_type, content_encoding=row.content_encoding),
+        errbacks=_payload(row.errbacks, row.content_type, row.content_encoding),
+    )
 
 
 def _payload(data: bytes | None, content_type: str, content_encoding: str) -> Payload | None:

@@ -93,7 +93,7 @@ def test_a_failure_in_a_chain_reaches_its_end(tasks: SimpleNamespace) -> None:
 
     with pytest.raises(ValueError, match="as asked"):
         value_of(result)
-    assert result.state == "FAILURE"
+    wait_until(lambda: result.state == "FAILURE")
 
 
 def test_a_group_keeps_its_order(tasks: SimpleNamespace) -> None:
