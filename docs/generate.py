@@ -1,0 +1,340 @@
+"""Write the reference pages from the code: ``python docs/generate.py``, or ``--check`` to see whether they differ."""
+
+import ast
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+import workflow_engine
+from workflow_engine import errors
+from workflow_engine.config import DEFAULT_FILE, Settings
+from workflow_engine.model import commands, events, run, step
+
+DOCS: Final = Path(__file__).resolve().parent
+NOTICE: Final = "<!-- Written by docs/generate.py from {source}. Change that, then run: python docs/generate.py -->"
+
+
+def main() -> int:
+    """Write every page, or with ``--check`` name those that differ from the code; return the exit code."""
+    pages = render_all()
+    stale = [name for name, text in pages.items() if read(name) != text]
+    if "--check" in sys.argv[1:]:
+        for name in stale:
+            sys.stderr.write(f"docs/{name} differs from the code; run: python docs/generate.py\n")
+        return 1 if stale else 0
+    for name in stale:
+        path = DOCS / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages[name])
+        sys.stdout.write(f"wrote docs/{name}\n")
+    return 0
+
+
+def render_all() -> dict[str, str]:
+    """Return every generated page by its name below ``docs/``."""
+    return {name: render() for name, render in PAGES.items()}
+
+
+def read(name: str) -> str:
+    """Return a page as it is on disk; empty if it is not there."""
+    path = DOCS / name
+    return path.read_text() if path.exists() else ""
+
+
+# Settings
+
+
+def render_settings() -> str:
+    """Return the page of settings."""
+    rows = [_setting_row(name, field) for name, field in Settings.model_fields.items()]
+    return _page(
+        "Settings",
+        "workflow_engine/config.py",
+        f"""
+        Each setting comes from the environment, else from `{DEFAULT_FILE}` in the current folder (or the file that
+        `WFE_CONFIG` names), else it has its default. In the file it has the name of the first column. A value of the
+        wrong form or out of range is a `ConfigurationError` at start that names the setting. `WFE_HEARTBEAT_SECONDS`
+        may be at most half of `WFE_LEASE_SECONDS`.
+        """,
+        _table(["name", "environment", "type", "range", "default", "effect"], rows),
+        """
+        A process without `WFE_DATABASE_URL` and `WFE_BROKER_URL` uses those of the `wfe dev` that runs in the current
+        folder or one of its parents, if it is a `wfe` command; otherwise it says what to set.
+        """,
+    )
+
+
+def _setting_row(name: str, field: FieldInfo) -> list[str]:
+    default = field.default
+    shown = "none" if default in {None, ()} else f"`{default}`"
+    env = f"`WFE_{name.upper()}`"
+    return [f"`{name}`", env, _type_name(field.annotation), _range(field), shown, field.description or ""]
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return "list of text"
+    names = {str: "text", int: "whole number", float: "number"}
+    plain = [each for each in get_args(annotation) or [annotation] if each is not type(None)]
+    return " or ".join(names.get(each, str(each)) for each in plain)
+
+
+def _range(field: FieldInfo) -> str:
+    bounds = {key: value for each in field.metadata for key, value in _bounds(each)}
+    if "ge" in bounds:
+        return f"{bounds['ge']:,} to {bounds['le']:,}"
+    if "max_length" in bounds:
+        return f"{bounds['min_length']} to {bounds['max_length']} characters"
+    return ""
+
+
+def _bounds(constraint: object) -> Iterator[tuple[str, Any]]:
+    for key in ("ge", "le", "min_length", "max_length"):
+        value = getattr(constraint, key, None)
+        if value is not None:
+            yield key, value
+
+
+# Events
+
+
+def render_events() -> str:
+    """Return the page of events."""
+    return _page(
+        "Events",
+        "workflow_engine/model/events.py",
+        """
+        An event is a fact, written in the transaction of the change it tells of: the event exists if and only if the
+        change happened. `run.events()` returns them in order. Besides its payload (`data`) an event has `id` (grows
+        within a run), `event_id`, `name`, `version`, `run_id`, `namespace`, `correlation_id`, `occurred_at`, and `step`
+        and `attempt` where it is about one. Payloads never carry inputs or results.
+        """,
+        _table(
+            ["event", "means", "how often"],
+            [[f"[`{name}`](#{_anchor(name)})", _doc(each), each.frequency] for name, each in events.CATALOGUE.items()],
+        ),
+        *(_event_section(name, payload) for name, payload in events.CATALOGUE.items()),
+    )
+
+
+def _event_section(name: str, payload: type[events.Payload]) -> str:
+    about = [
+        ["fired by", _names(payload.fired_by.split(", "))],
+        ["how often", payload.frequency],
+        ["version", str(payload.schema_version)],
+    ]
+    fields = [[f"`{key}`", _field_type(field), field.description or ""] for key, field in payload.model_fields.items()]
+    example = json.dumps(payload.example, indent=2)
+    parts = [f"## {name}", _doc(payload), _table(["", ""], about), _table(["field", "type", "meaning"], fields)]
+    return "\n\n".join([*parts, f"```json\n{example}\n```"])
+
+
+def _field_type(field: FieldInfo) -> str:
+    annotation = field.annotation
+    optional = type(None) in get_args(annotation)
+    limit = next((value for each in field.metadata for key, value in _bounds(each) if key == "max_length"), None)
+    text = _type_name(annotation) + (f", at most {limit:,} characters" if limit else "")
+    return f"{text}, or null" if optional else text
+
+
+# Errors
+
+
+def render_errors() -> str:
+    """Return the page of exceptions."""
+    root = errors.WorkflowEngineError
+    classes = list(_tree(root))
+    rows = [[f"`{each.__name__}`", _meaning(each), _names(_attributes(each))] for each, _ in classes]
+    internal = [each.__name__ for each, _ in classes if each.__name__ not in workflow_engine.__all__]
+    return _page(
+        "Errors",
+        "workflow_engine/errors.py",
+        """
+        Every exception of this library is a `WorkflowEngineError`. All can be imported from `workflow_engine`,
+        except those listed at the end.
+        """,
+        "```text\n" + "\n".join("    " * depth + each.__name__ for each, depth in classes) + "\n```",
+        _table(["exception", "means", "attributes"], rows),
+        f"""
+        Only in `workflow_engine.errors`, because they are stored with an attempt rather than raised to a caller:
+        {_names(internal)}.
+        """,
+    )
+
+
+def _tree(cls: type[Exception], depth: int = 0) -> Iterator[tuple[type[Exception], int]]:
+    yield cls, depth
+    for child in vars(errors).values():
+        if isinstance(child, type) and cls in child.__bases__:
+            yield from _tree(child, depth + 1)
+
+
+def _meaning(cls: type[Exception]) -> str:
+    also = [base.__name__ for base in cls.__mro__ if base.__module__ == "builtins" and issubclass(base, OSError)]
+    return _doc(cls) + (f" Also a `{also[0]}`." if also else "")
+
+
+def _attributes(cls: type) -> list[str]:
+    own = cls.__dict__.get("__init__")
+    return [] if own is None else sorted(set(re.findall(r"self\.(\w+) =", inspect.getsource(own))))
+
+
+# Command line
+
+
+def render_cli() -> str:
+    """Return the page of commands."""
+    root: click.Command = import_module("workflow_engine.cli.main").root
+    sections = [_command_section(context) for context in _commands(root)]
+    return _page(
+        "Command line",
+        "workflow_engine/cli",
+        """
+        `wfe` exits with 0 on success, 1 on failure (also of a run that was waited for) and 2 on wrong usage. Where it
+        finds its servers is told in [Settings](settings.md). `wfe --debug …` shows tracebacks; `wfe --help` tells how
+        to have the shell complete commands.
+        """,
+        *sections,
+    )
+
+
+def _commands(command: click.Command, parent: click.Context | None = None) -> Iterator[click.Context]:
+    context = click.Context(command, info_name="wfe" if parent is None else command.name, parent=parent)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None and not child.hidden:
+                yield from _commands(child, context)
+    else:
+        yield context
+
+
+def _command_section(context: click.Context) -> str:
+    command = context.command
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    parts = [f"## {context.command_path}", _paragraphs(command.help or ""), f"```text\n{usage}\n```"]
+    records = [record for each in command.params if (record := each.get_help_record(context))]
+    if records:
+        parts.append(_table(["option", "meaning"], [[f"`{name}`", meaning] for name, meaning in records]))
+    return "\n\n".join(parts)
+
+
+def _paragraphs(text: str) -> str:
+    clean = inspect.cleandoc(text).replace("\b\n", "").replace("\f", "")
+    return re.sub(r"``(.+?)``", r"`\1`", clean)
+
+
+# States
+
+
+def render_states() -> str:
+    """Return the page of states, with both diagrams."""
+    return _page(
+        "States",
+        "workflow_engine/model/run.py and step.py",
+        """
+        These two tables are all the moves there are. Every statement that changes a state also tests the state it
+        changes from; and triggers in PostgreSQL refuse any other move, whoever asks.
+        """,
+        _machine("Run", run, run.RunState, run.RunTrigger, run.RUN_TRANSITIONS, run.FINAL_RUN_STATES),
+        _machine("Step", step, step.StepState, step.StepTrigger, step.STEP_TRANSITIONS, step.FINAL_STEP_STATES),
+        *_reserved(),
+    )
+
+
+def _machine(
+    title: str,
+    module: ModuleType,
+    states: type[StrEnum],
+    triggers: type[StrEnum],
+    transitions: Mapping[tuple[Any, Any], Any],
+    final: frozenset[Any],
+) -> str:
+    arrows = [f"    {origin} --> {target}: {trigger}" for (origin, trigger), target in transitions.items()]
+    starts = [f"    [*] --> {state}" for state in _starts(states, transitions)]
+    ends = [f"    {state} --> [*]" for state in states if state in final]
+    diagram = "\n".join(["```mermaid", "stateDiagram-v2", *starts, *arrows, *ends, "```"])
+    notes = _member_docs(module, states)
+    rows = [[f"`{state}`", "yes" if state in final else "", notes.get(state.name, "")] for state in states]
+    meanings = _member_docs(module, triggers)
+    asides = [f"- `{trigger}`: {meanings[trigger.name]}" for trigger in triggers if trigger.name in meanings]
+    return "\n\n".join([f"## {title}", diagram, _table(["state", "final", "means"], rows), "\n".join(asides)])
+
+
+def _starts(states: type[StrEnum], transitions: Mapping[tuple[Any, Any], Any]) -> list[str]:
+    """A run begins as pending; a step as waiting, or, where it has no parents, as ready or dispatched."""
+    begin = {"pending", "waiting", "ready", "dispatched"}
+    return [state for state in states if state in begin and any(origin == state for origin, _ in transitions)]
+
+
+def _reserved() -> list[str]:
+    unreachable = [state for state in step.StepState if state not in {*step.STEP_TRANSITIONS.values(), "waiting"}]
+    notes = [f"- No arrow leads to the step's state `{state}`: it is reserved." for state in unreachable]
+    if not hasattr(commands, "PauseRun"):
+        notes.append("- No command pauses or resumes a run yet: `paused` is reserved.")
+    return ["## Reserved\n\n" + "\n".join(notes)] if notes else []
+
+
+def _member_docs(module: ModuleType, cls: type[StrEnum]) -> dict[str, str]:
+    """Return the docstrings that stand below an enum's members."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
+    docs = {}
+    for member, after in pairwise(body):
+        if isinstance(member, ast.Assign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            name = member.targets[0]
+            docs[name.id if isinstance(name, ast.Name) else ""] = str(after.value.value)
+    return docs
+
+
+# Markdown
+
+
+def _page(title: str, source: str, *parts: str) -> str:
+    body = [textwrap.dedent(part).strip() if part.startswith("\n") else part for part in parts]
+    return "\n\n".join([NOTICE.format(source=source), f"# {title}", *body]) + "\n"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _doc(cls: type) -> str:
+    """Return a class's docstring as one line, in Markdown."""
+    text = " ".join(inspect.cleandoc(cls.__doc__ or "").split())
+    return text.replace("``", "`")
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "reference/settings.md": render_settings,
+    "reference/events.md": render_events,
+    "reference/errors.md": render_errors,
+    "reference/cli.md": render_cli,
+    "explanation/states.md": render_states,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""Follow a page of the documentation as a reader would: run its code blocks, top to bottom, in one folder."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.support.processes import wait_until
+from workflow_engine.embedded.attach import find_running
+from workflow_engine.embedded.processes import ChildProcess, Program
+
+ROOT: Final = Path(__file__).parents[2]
+PLACEHOLDER_DATABASE: Final = "user:password@host/database"
+PLACEHOLDER_BROKER: Final = "redis://host:6379/"
+"""How the pages write the addresses of servers; a reader puts the real ones in their place."""
+
+_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE_NAME: Final = re.compile(r"# (\w+\.(?:py|toml))\n")
+_RUN_ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_EXIT: Final = re.compile(r"#.*\bexits? (?:with )?(\d)")
+_LASTING: Final[Mapping[str, str]] = {
+    r"wfe dev\b": "",
+    r"wfe coordinator\b": "running: ",
+    r"wfe flower\b": "Visit me at",
+    r"wfe worker\b|celery .*\bworker\b": r" ready\.",
+}
+"""Commands that do not end by themselves, and what their logs say when they are ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    follows: bool
+    """Nothing but blank lines stand between this block and the one before."""
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Yield the blocks of a page in order."""
+    text = page.read_text()
+    end = 0
+    for found in _FENCE.finditer(text):
+        yield Block(
+            page=page,
+            line=text.count("\n", 0, found.start()) + 1,
+            language=found[1],
+            text=found[2],
+            follows=not text[end : found.start()].strip(),
+        )
+        end = found.end()
+
+
+class Reader:
+    """Somebody who tries what a page says; everything they started ends with the block of ``with``."""
+
+    def __init__(self, folder: Path, *, database_url: str, broker_url: str) -> None:
+        self._folder = folder
+        self._addresses = {
+            PLACEHOLDER_DATABASE: database_url.partition("://")[2],
+            PLACEHOLDER_BROKER: broker_url.rpartition("/")[0] + "/",
+        }
+        self._environment = _environment(folder)
+        self._lasting: dict[str, tuple[ChildProcess, Path]] = {}
+        self._output = ""
+        self._run_id = "RUN_ID"
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what runs, all at once."""
+        for process, _log in self._lasting.values():
+            process.send(signal.SIGTERM)
+        for process, _log in self._lasting.values():
+            process.stop([(signal.SIGTERM, 15.0)])
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says; fail where it does not work."""
+        text = block.text
+        for placeholder, address in self._addresses.items():
+            text = text.replace(placeholder, address)
+        {
+            "python": self._run_python,
+            "shell": self._run_shell,
+            "toml": self._write_toml,
+            "json": lambda block, text: json.loads(text),
+            "text": self._compare,
+            "mermaid": lambda block, text: None,
+        }[block.language](block, text)
+
+    def check_lasting(self) -> None:
+        """Fail if something that should still run has ended."""
+        for command, (process, log) in self._lasting.items():
+            assert process.returncode is None, f"`{command}` {process.ending}:\n{log.read_text()}"
+
+    def _run_python(self, block: Block, text: str) -> None:
+        named = _FILE_NAME.match(text)
+        name = named[1] if named else f"block_{block.line}.py"
+        (self._folder / name).write_text(text)
+        code = [f"import {name.removesuffix('.py')}"] if named else []
+        arguments = ["-c", *code] if named else [name]
+        self._output = self._run([sys.executable, *arguments], str(block))
+
+    def _write_toml(self, block: Block, text: str) -> None:
+        named = _FILE_NAME.match(text)
+        assert named, f"{block}: the first line does not say which file it is"
+        tomllib.loads(text)
+        (self._folder / named[1]).write_text(text)
+
+    def _run_shell(self, block: Block, text: str) -> None:
+        for line in text.replace("\\\n", "").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                self._run_line(f"{block}: {line}", line, words)
+
+    def _run_line(self, where: str, line: str, words: list[str]) -> None:
+        ready = next((log for command, log in _LASTING.items() if re.match(command, line)), None)
+        if words[0] == "export":
+            self._environment.update(word.partition("=")[::2] for word in words[1:])
+        elif words[0] == "make":
+            check_targets(words[1:], where)
+        elif words[:2] == ["pip", "install"]:
+            check_requirements(words[2:], where)
+        elif ready is not None:
+            self._start(where, line, words, ready)
+        else:
+            expected = _EXIT.search(line)
+            words = [self._run_id if word == "RUN_ID" else word for word in words]
+            self._output = self._run(words, where, int(expected[1]) if expected else 0)
+
+    def _run(self, arguments: list[str], where: str, exit_code: int = 0) -> str:
+        done = subprocess.run(
+            arguments,
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == exit_code, (
+            f"{where} ended with {done.returncode}, not {exit_code}\n{done.stdout}\n{done.stderr}\n{self._logs()}"
+        )
+        self._run_id = next(iter(_RUN_ID.findall(done.stdout)), self._run_id)
+        return done.stdout
+
+    def _start(self, where: str, line: str, words: list[str], ready: str) -> None:
+        log = self._folder / f"log-{len(self._lasting)}"
+        program = Program(argv=words, env=self._environment, cwd=self._folder, log=log)
+        process = ChildProcess(program)
+        self._lasting[line] = (process, log)
+        wait_until(
+            lambda: process.returncode is not None or self._is_ready(log, ready), within=60, why=f"{where} is ready"
+        )
+        assert process.returncode is None, f"{where} {process.ending}\n{log.read_text()}"
+
+    def _is_ready(self, log: Path, ready: str) -> bool:
+        if ready:
+            return re.search(ready, log.read_text()) is not None
+        return find_running(self._folder) is not None
+
+    def _compare(self, block: Block, text: str) -> None:
+        """The block shows what the command before it printed; ``…`` stands for anything, alone for any lines."""
+        if block.follows:
+            assert re.fullmatch(_pattern(text), self._output.rstrip() + "\n"), (
+                f"{block} shows\n{text}\nbut this was printed:\n{self._output}"
+            )
+
+    def _logs(self) -> str:
+        return "\n".join(f"--- {line}\n{log.read_text()[-3000:]}" for line, (_, log) in self._lasting.items())
+
+
+def check_targets(targets: list[str], where: str) -> None:
+    """Fail unless the Makefile has the targets."""
+    known = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(targets) <= set(known), f"{where}: the Makefile has no such target"
+
+
+def check_requirements(requirements: list[str], where: str) -> None:
+    """Fail unless our own package and extras are named as ``pyproject.toml`` has them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in requirements:
+        name, _, extras = requirement.rstrip("]").partition("[")
+        assert name == project["name"], f"{where}: our package is named {project['name']}"
+        assert set(filter(None, extras.split(","))) <= project["optional-dependencies"].keys(), (
+            f"{where}: no such extra"
+        )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return this process's environment without our settings; programs of this Python come first."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WFE_", "CELERY_"))}
+    programs = str(Path(sys.executable).parent)
+    return kept | {"PATH": f"{programs}{os.pathsep}{kept['PATH']}", "PYTHONPATH": str(folder), "COLUMNS": "120"}
+
+
+def _pattern(text: str) -> str:
+    """Return a regular expression for an output as a page shows it; columns may be wider or narrower."""
+    lines = []
+    for line in text.splitlines():
+        if line.strip() == "…":
+            lines.append(r"(?:.*\n)*?")
+        else:
+            parts = [r"[ \t]+".join(re.escape(word) for word in part.split()) for part in line.split("…")]
+            lines.append(
+                r"[ \t]*"
+                + r".*?".join(_with_edges(part, own) for part, own in zip(parts, line.split("…"), strict=True))
+                + r"[ \t]*\n"
+            )
+    return "".join(lines)
+
+
+def _with_edges(pattern: str, original: str) -> str:
+    before = r"[ \t]*" if original[:1].isspace() else ""
+    after = r"[ \t]*" if original[-1:].isspace() else ""
+    return f"{before}{pattern}{after}"
