@@ -1,0 +1,109 @@
+"""Threads and greenlets run steps as processes do, and RabbitMQ carries them as Redis does."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from kombu import Connection
+
+from tests.acceptance import flows
+from tests.acceptance.conftest import StageMaker
+from tests.support.checker import check
+from tests.support.processes import Stage, event_names, wait_for_all
+
+RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_a_pool_without_processes_runs_a_mix_of_fifty(lonely_stage: Stage, pool: str) -> None:
+    stage = lonely_stage
+    stage.start_coordinator()
+    stage.start_worker("--pool", pool, "-c8")
+
+    good = stage.client.submit_many(flows.diamond, [{"n": number} for number in range(30)])
+    shaky = stage.client.submit_many(flows.flaky, [{"failures": number % 3} for number in range(15)])
+    bad = stage.client.submit_many(flows.deadly, [{"how": "exit"}, {"how": "memory"}] * 2)
+    cancelled = stage.submit(flows.gated, {"gate": "never opened"})
+    stage.wait_for_call(cancelled, "hold")
+    cancelled.cancel()
+
+    assert wait_for_all(good) == ["succeeded"] * 30
+    assert wait_for_all(shaky) == ["succeeded"] * 15
+    assert wait_for_all(bad) == ["failed"] * 4
+    assert wait_for_all([cancelled]) == ["cancelled"]
+    assert [run.result["bottom"]["right"] for run in good] == [2 * number for number in range(30)]
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_a_pool_whose_places_are_all_taken_takes_the_next_step_at_once(lonely_stage: Stage, pool: str) -> None:
+    stage = lonely_stage
+    stage.start_worker("--pool", pool, "-c4")
+
+    wait_for_all(stage.client.submit_many(flows.diamond, [{"n": number} for number in range(20)]))
+
+    moments = [
+        row.occurred_at for row in stage.rows("SELECT occurred_at FROM events WHERE name = 'step.started' ORDER BY 1")
+    ]
+    assert max(later - earlier for earlier, later in pairwise(moments)) < timedelta(seconds=1)
+
+
+def test_the_solo_pool_runs_a_graph(lonely_stage: Stage) -> None:
+    lonely_stage.start_worker("--pool", "solo")
+
+    assert lonely_stage.submit(flows.lattice).wait(timeout=20).result == flows.LATTICE_RESULT
+
+
+@pytest.fixture
+def rabbitmq_stage(new_stage: StageMaker) -> Iterator[Stage]:
+    """A stage on RabbitMQ, without worker and coordinator; its queue is deleted at the end."""
+    try:
+        with Connection(RABBITMQ, connect_timeout=3) as connection:
+            connection.ensure_connection(max_retries=1)
+    except OSError as error:
+        if os.environ.get("WFE_SKIP_RABBITMQ") == "1":
+            pytest.skip("WFE_SKIP_RABBITMQ=1")
+        pytest.fail(
+            f"NO RABBITMQ at {RABBITMQ} ({error}): start one, or say WFE_SKIP_RABBITMQ=1 to leave its tests out"
+        )
+    with new_stage(broker=RABBITMQ) as made:
+        yield made
+        check(made)
+        queue = made.settings.queue
+    with Connection(RABBITMQ) as connection:
+        connection.default_channel.queue_delete(queue)
+
+
+@pytest.mark.rabbitmq
+def test_rabbitmq_carries_graphs_priorities_and_kills(rabbitmq_stage: Stage) -> None:
+    stage = rabbitmq_stage
+    stage.start_coordinator()
+    doomed = stage.start_worker("-c2")
+    held = stage.client.submit_many(flows.gated, [{"gate": "rabbit"}] * 2)
+    stage.wait_for_call(held[0], "hold")
+    stage.wait_for_call(held[1], "hold")
+    heir = stage.start_worker("-c2")
+
+    graphs = [stage.submit(flows.diamond, {"n": number}, priority="high") for number in range(10)]
+    killed = stage.submit(flows.deadly, {"how": "kill"})
+    assert wait_for_all([*graphs, killed]) == ["succeeded"] * 11
+    doomed.kill()
+    stage.open_gate("rabbit")
+
+    assert wait_for_all(held) == ["succeeded"] * 2
+    assert heir.is_alive()
+    assert event_names(killed, "step.lost") == ["step.lost"]
+
+
+@pytest.mark.rabbitmq
+def test_a_queue_that_rabbitmq_no_longer_has_loses_no_run(rabbitmq_stage: Stage) -> None:
+    stage = rabbitmq_stage
+    stage.start_coordinator()
+    run = stage.submit(flows.diamond, {"n": 1})
+    with Connection(RABBITMQ) as connection:
+        connection.default_channel.queue_delete(stage.settings.queue)
+
+    stage.start_worker("-c1")
+
+    assert run.wait(timeout=20).state == "succeeded"
