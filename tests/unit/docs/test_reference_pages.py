@@ -1,0 +1,83 @@
+"""The reference pages say what the code says."""
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from workflow_engine.config import Settings
+from workflow_engine.model import commands
+from workflow_engine.model.events import CATALOGUE, Payload
+from workflow_engine.model.run import FINAL_RUN_STATES, RUN_TRANSITIONS
+from workflow_engine.model.step import FINAL_STEP_STATES, STEP_TRANSITIONS
+
+DOCS = Path(__file__).parents[3] / "docs"
+_ARROW = re.compile(r"^ +(\w+) --> (\w+): (\w+)$", re.MULTILINE)
+_END = re.compile(r"^ +(\w+) --> \[\*\]$", re.MULTILINE)
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = _generator()
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_reference_page_is_what_the_code_makes_it(name: str) -> None:
+    assert generate.read(name) == generate.PAGES[name](), "run: python docs/generate.py"
+
+
+@pytest.mark.parametrize(
+    ("title", "transitions", "final"),
+    [
+        ("Run", RUN_TRANSITIONS, FINAL_RUN_STATES),
+        ("Step", STEP_TRANSITIONS, FINAL_STEP_STATES),
+    ],
+)
+def test_a_diagram_has_exactly_the_arrows_of_its_state_machine(
+    title: str, transitions: Mapping[tuple[str, str], str], final: frozenset[str]
+) -> None:
+    section = generate.read("explanation/states.md").partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+    assert set(_ARROW.findall(section)) == {(origin, to, by) for (origin, by), to in transitions.items()}
+    assert set(_END.findall(section)) == final
+
+
+@pytest.mark.parametrize("payload", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_every_field_of_an_event_is_described(payload: type[Payload]) -> None:
+    assert [name for name, field in payload.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("payload", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_the_example_of_an_event_is_one(payload: type[Payload]) -> None:
+    assert payload(**payload.example).model_dump() == payload.example
+
+
+@pytest.mark.parametrize("payload", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_an_event_is_fired_by_commands_that_exist(payload: type[Payload]) -> None:
+    assert [name for name in payload.fired_by.split(", ") if not hasattr(commands, name)] == []
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_comes_from_the_variable_the_page_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values: dict[str, Any] = {"database_url": "postgresql://there/db", "broker_url": "redis://there", "workflows": "a"}
+    field = Settings.model_fields[name]
+    value = values.get(name, field.default)
+    monkeypatch.setenv(f"WFE_{name.upper()}", str(value))
+
+    assert f"`WFE_{name.upper()}`" in generate.read("reference/settings.md")
+    assert getattr(Settings(), name) == (("a",) if name == "workflows" else value)
