@@ -169,13 +169,15 @@ class DurableBackend(PollingBackend):
         **_: Any,
     ) -> Any:
         row = self._row(task_id, result, state, traceback, request)
+        expires, durable = self._expires(state), state in states.READY_STATES
         with _store_errors(task_id, state):
-            self._patience.store(lambda: self._results.store(row, expires=self._expires(state)))
+            self._patience.store(lambda: self._results.store(row, expires=expires, durable=durable))
         return result
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         task_id = str(task_id)
-        return self.find_metas([task_id]).get(task_id) or self._codec.meta(None)
+        found = self.glance.metas if task_id in self.glance.ids else self.find_metas([task_id])
+        return found.get(task_id) or self._codec.meta(None)
 
     def _forget(self, task_id: str) -> None:
         self._patience.ask(lambda: self._results.forget(str(task_id)))

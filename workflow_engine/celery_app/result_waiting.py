@@ -1,7 +1,8 @@
 """How ``AsyncResult.get()`` and ``GroupResult.get()`` wait: by polling, a whole group at once."""
 
 from collections.abc import Callable, Iterable, Iterator
-from threading import Event
+from functools import partial
+from threading import Event, local
 from time import monotonic
 from typing import Any, Final
 
@@ -19,15 +20,48 @@ _NAP_GROWTH: Final = 1.25  # so a result is seen late by at most a quarter of th
 _LONGEST_NAP: Final = 0.5
 
 
+class Glance(local):
+    """What one query has just told a thread about some tasks."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.metas: dict[str, dict[str, Any]] = {}
+
+
 class PollingBackend(base.BaseBackend):  # type: ignore[misc]  # Celery has no types
     """Waits for results that another process stores.
 
     NOTIFY would tell sooner, but takes a database-wide lock at each commit: every worker would pay for it.
     """
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.glance = Glance()
+
     def find_metas(self, task_ids: Iterable[str], *, ready: bool = False) -> dict[str, dict[str, Any]]:
         """Return what is stored of these tasks, in one query; with ``ready``, only of finished ones."""
         raise NotImplementedError
+
+    def wait_for_pending(
+        self, result: Any, *arguments: Any, on_interval: Callable[[], Any] | None = None, **options: Any
+    ) -> Any:
+        """Wait for one result; its parents, whole headers of chords among them, are looked at in one query a round."""
+        look = on_interval and partial(self._look_around, result, on_interval)
+        return super().wait_for_pending(result, *arguments, on_interval=look, **options)
+
+    def _look_around(self, result: Any, on_interval: Callable[[], Any]) -> None:
+        """Let Celery ask for each parent, and answer from one query."""
+        parents = _unready_parents(result)
+        try:
+            metas = self.find_metas(parents) if parents else {}
+        except BackendGetMetaError as error:
+            logger.warning("Still waiting for task %s: %r", result.id, error.__cause__)
+            return
+        self.glance.ids, self.glance.metas = parents, metas
+        try:
+            on_interval()
+        finally:
+            self.glance.ids, self.glance.metas = set(), {}
 
     def wait_for(
         self,
@@ -122,6 +156,16 @@ def _naps(timeout: float | None, interval: float | None) -> Iterator[float]:
     while True:
         yield nap if deadline is None else min(nap, deadline - monotonic())
         nap = min(nap * _NAP_GROWTH, longest)
+
+
+def _unready_parents(result: Any) -> set[str]:
+    """Return the ids of the tasks before this one that were not ready when last seen."""
+    found, parent = set(), result.parent
+    while parent is not None:
+        leaves = _leaves(parent) if isinstance(parent, ResultSet) else [parent]
+        found |= {leaf.id for leaf in leaves if leaf._cache is None}  # noqa: SLF001  # it has no public name
+        parent = parent.parent
+    return found
 
 
 def _leaves(group: ResultSet) -> Iterator[Any]:

@@ -110,10 +110,13 @@ class ResultStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def store(self, result: TaskResult, *, expires: timedelta | None) -> None:
-        """Keep a result, unless a SUCCESS of the same task is kept already."""
+    def store(self, result: TaskResult, *, expires: timedelta | None, durable: bool = True) -> None:
+        """Keep a result, unless a SUCCESS of the same task is kept already.
+
+        Without ``durable`` a crash of the database may take back what was stored in the last second.
+        """
         with _connection(self._database) as connection:
-            connection.execute(_RESULT_STORE, _values(result) | {"expires": expires})
+            connection.execute(_RESULT_STORE, _values(result) | {"expires": expires, "durable": durable})
 
     def find_many(self, task_ids: Sequence[str], states: Sequence[str] | None = None) -> list[TaskResult]:
         """Return the results that are there, in any order; with ``states``, only those in one of them."""

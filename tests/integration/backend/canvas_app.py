@@ -136,6 +136,10 @@ def unusual(task: Any) -> list[Task]:
     def fail(*_: Any) -> None:
         raise ValueError("as asked")
 
+    @task()
+    def dies() -> None:
+        os.kill(os.getpid(), SIGKILL)
+
     @task(bind=True, max_retries=3)
     def flaky(self: Task, value: Any) -> Any:
         if self.request.retries < 2:
@@ -147,7 +151,7 @@ def unusual(task: Any) -> list[Task]:
         self.add_to_chord(self.app.tasks["canvas.same"].s(value + 1))
         return value
 
-    return [fail, flaky, adds_a_part]
+    return [fail, dies, flaky, adds_a_part]
 
 
 def replacing(task: Any) -> list[Task]:

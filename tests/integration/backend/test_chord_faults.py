@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from celery import chord
+from celery.exceptions import ChordError
 
 from tests.integration.backend.running import Canvas, canvas, wait_until
 
@@ -48,6 +49,23 @@ def test_a_worker_killed_between_commit_and_body_leaves_the_chord_to_another(
         assert result.get(timeout=SECONDS) == [0, 1, 2]
 
     assert here.traced("body") == 1
+
+
+def test_a_part_over_its_hard_time_limit_fails_its_chord(here: Canvas) -> None:
+    with here.worker("--pool", "prefork", "--concurrency", "1"):
+        slow = here.tasks.slow.s(1, 60).set(time_limit=1)
+        result = chord([slow, here.tasks.same.s(2)])(here.tasks.total.s())
+        result.parent = None
+        with pytest.raises(ChordError, match="TimeLimitExceeded"):
+            result.get(timeout=SECONDS)
+
+
+def test_a_part_that_kills_its_process_fails_its_chord_if_it_is_not_to_run_again(here: Canvas) -> None:
+    with here.worker("--pool", "prefork", "--concurrency", "1", CANVAS_ACKS_LATE="0"):
+        result = chord([here.tasks.dies.s(), here.tasks.same.s(2)])(here.tasks.total.s())
+        result.parent = None
+        with pytest.raises(ChordError, match="WorkerLostError"):
+            result.get(timeout=SECONDS)
 
 
 def test_parts_of_a_killed_worker_are_run_by_another(here: Canvas) -> None:

@@ -263,6 +263,28 @@ def test_a_group_is_read_with_one_query_whatever_its_size(
     assert len(asked) == 1
 
 
+def test_waiting_for_a_chord_asks_for_its_whole_header_at_once(
+    backend: DurableBackend, task_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = backend.app
+    header = app.GroupResult("header", [app.AsyncResult(str(uuid4())) for _ in range(200)])
+    body = app.AsyncResult(task_id, parent=header)
+    asked, find_many = [], backend._results.find_many
+
+    def count(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return find_many(*arguments)
+
+    monkeypatch.setattr(backend._results, "find_many", count)
+    with pytest.raises(ResultTimeout):
+        backend.wait_for_pending(body, timeout=0.1, on_interval=body._maybe_reraise_parent_error)
+
+    assert len(asked) < 30
+    backend.mark_as_failure(header[150].id, Custom("why"))
+    with pytest.raises(Custom, match="why"):
+        backend.wait_for_pending(body, timeout=10, on_interval=body._maybe_reraise_parent_error)
+
+
 def test_a_failure_in_a_group_is_raised(backend: DurableBackend) -> None:
     app, ids = backend.app, [str(uuid4()) for _ in range(3)]
     backend.mark_as_done(ids[0], 1)
