@@ -1,0 +1,376 @@
+"""Claim, complete, fail, lose and release: each moves a step once, and only from where it may."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from tests.support.recording import (
+    RecordingDispatcher,
+    claim,
+    complete,
+    fail,
+    graph,
+    key,
+    lose,
+    run_all,
+    submit,
+)
+from workflow_engine.engine.processor import Processor
+from workflow_engine.ids import RunId
+from workflow_engine.model.commands import CancelRun, DispatchReady, ReleaseSteps, StepAttempt
+from workflow_engine.store.transaction import Store
+
+DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+SOON = timedelta(0)
+
+
+def states(store: Store, run_id: RunId) -> dict[str, str]:
+    with store.single() as tx:
+        return {step.name: step.state.value for step in tx.views.steps_of(run_id)}
+
+
+def run_state(store: Store, run_id: RunId) -> str:
+    with store.single() as tx:
+        return str(tx.views.run_state(run_id))
+
+
+def event_names(store: Store, run_id: RunId) -> Counter[tuple[str, str | None]]:
+    with store.single() as tx:
+        return Counter((event.name, event.step) for event in tx.views.events_of(run_id))
+
+
+def test_a_diamond_runs_parents_before_children_and_succeeds(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph(DIAMOND))
+
+    order = run_all(processor, dispatcher)
+
+    assert order == ["a", "b", "c", "d"]
+    assert run_state(store, run_id) == "succeeded"
+    assert set(event_names(store, run_id).values()) == {1}
+
+
+def test_claim_complete_and_submit_are_one_statement_each(
+    processor: Processor, dispatcher: RecordingDispatcher, count_statements: Callable[[], int]
+) -> None:
+    workflow = graph(DIAMOND)
+    submit(processor, workflow)
+    run_all(processor, dispatcher)  # the plan is known now
+    count_statements()
+
+    submit(processor, workflow)
+    assert count_statements() == 1 + 2  # register looks the plan up; a client does that once
+    message = dispatcher.take("a")
+    claim(processor, message)
+    assert count_statements() == 1
+    complete(processor, message)
+    assert count_statements() == 1
+
+
+def test_only_one_of_two_workers_claims_an_attempt(processor: Processor, dispatcher: RecordingDispatcher) -> None:
+    submit(processor, graph({"a": ()}))
+    message = dispatcher.take("a")
+
+    with ThreadPoolExecutor(8) as threads:
+        claims = list(threads.map(lambda _: claim(processor, message), range(8)))
+
+    assert sum(each is not None for each in claims) == 1
+
+
+def test_a_completion_delivered_twice_counts_once(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph(DIAMOND))
+    first = dispatcher.take("a")
+    claim(processor, first)
+
+    complete(processor, first)
+    complete(processor, first)
+
+    assert event_names(store, run_id)["step.completed", "a"] == 1
+    assert event_names(store, run_id)["step.dispatched", "b"] == 1
+
+
+def test_a_repeated_message_sends_children_again_that_nobody_claimed(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    submit(processor, graph(DIAMOND))
+    first = dispatcher.take("a")
+    claim(processor, first)
+    complete(processor, first)
+    claim(processor, dispatcher.take("b"))
+    dispatcher.sent.clear()  # the worker died before it could send c
+
+    assert claim(processor, first) is None
+
+    assert [message.step for message in dispatcher.sent] == ["c"]
+
+
+def test_a_late_attempt_changes_nothing(processor: Processor, dispatcher: RecordingDispatcher, store: Store) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    old = dispatcher.take("a")
+    claim(processor, old)
+    lose(processor, old)
+    processor.execute(DispatchReady(limit=10))
+    new = dispatcher.take("a")
+    assert (new.attempt, claim(processor, new) is not None) == (2, True)
+
+    complete(processor, old)
+    fail(processor, old)
+
+    assert states(store, run_id) == {"a": "running"}
+
+
+@pytest.mark.parametrize("parents", [2, 10, 100])
+def test_every_join_is_dispatched_once_under_concurrency(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store, parents: int
+) -> None:
+    joins = 20 if parents < 100 else 4
+    edges: dict[str, tuple[str, ...]] = {f"p{number}": () for number in range(parents)}
+    edges |= {f"j{number}": tuple(f"p{parent}" for parent in range(parents)) for number in range(joins)}
+    run_id = submit(processor, graph(edges))
+    messages = list(dispatcher.sent)
+    dispatcher.sent.clear()
+
+    def deliver(message: object) -> None:
+        claim(processor, message)  # type: ignore[arg-type]
+        complete(processor, message)  # type: ignore[arg-type]
+        complete(processor, message)  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(deliver, messages))
+
+    told = event_names(store, run_id)
+    assert {told["step.dispatched", f"j{number}"] for number in range(joins)} == {1}
+    assert {message.step for message in dispatcher.sent} == {f"j{number}" for number in range(joins)}
+
+
+def test_a_retry_is_due_later_and_then_a_new_attempt(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    first = dispatcher.take("a")
+    claim(processor, first)
+
+    fail(processor, first, retry_in=timedelta(hours=1))
+    assert states(store, run_id) == {"a": "retrying"}
+    assert processor.execute(DispatchReady(limit=10)) == 0
+
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now() WHERE state = 'retrying'")
+    assert processor.execute(DispatchReady(limit=10)) == 1
+    assert dispatcher.take("a").attempt == 2
+
+
+def test_a_failed_step_cancels_what_does_not_run_and_the_run_fails_when_the_rest_ends(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": (), "c": (), "d": ("a", "b", "c")}))
+    bad, slow = dispatcher.take("a"), dispatcher.take("b")
+    claim(processor, bad)
+    claim(processor, slow)
+
+    fail(processor, bad)
+    assert states(store, run_id) == {"a": "failed", "b": "running", "c": "cancelled", "d": "cancelled"}
+    assert run_state(store, run_id) == "running"
+
+    complete(processor, slow)
+    assert run_state(store, run_id) == "failed"
+    assert claim(processor, dispatcher.take("c")) is None
+
+
+def test_continue_finishes_every_other_branch_and_still_retries_there(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    edges = {"a": (), "b": (), "after_a": ("a",), "after_b": ("b",), "both": ("after_a", "after_b")}
+    run_id = submit(processor, graph(edges, on_failure="continue"))
+    bad, other = dispatcher.take("a"), dispatcher.take("b")
+    claim(processor, bad)
+    fail(processor, bad)
+    claim(processor, other)
+
+    fail(processor, other, retry_in=SOON)
+    processor.execute(DispatchReady(limit=10))
+    run_all(processor, dispatcher)
+
+    assert states(store, run_id) == {
+        "a": "failed",
+        "b": "succeeded",
+        "after_a": "skipped",
+        "after_b": "succeeded",
+        "both": "skipped",
+    }
+    assert run_state(store, run_id) == "failed"
+
+
+@pytest.mark.parametrize("policy", ["fail_fast", "continue"])
+def test_a_run_always_ends_whatever_fails_while_others_complete(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store, policy: str
+) -> None:
+    edges: dict[str, tuple[str, ...]] = {f"p{number}": () for number in range(8)} | {"end": ("p0", "p1")}
+    runs = []
+    for _ in range(15):
+        run_id = submit(processor, graph(edges, on_failure=policy))
+        runs.append(run_id)
+        messages = [dispatcher.take(f"p{number}") for number in range(8)]
+        for message in messages:
+            claim(processor, message)
+        with ThreadPoolExecutor(8) as threads:
+            list(
+                threads.map(
+                    lambda message: (fail if message.position in (1, 5) else complete)(processor, message), messages
+                )
+            )
+        run_all(processor, dispatcher)
+
+    assert {run_state(store, run_id) for run_id in runs} == {"failed"}
+
+
+def test_cancel_meets_completions_and_the_run_always_ends(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    for _ in range(15):
+        run_id = submit(processor, graph({"a": (), "b": (), "c": ("a", "b"), "d": ("c",)}))
+        messages = [dispatcher.take("a"), dispatcher.take("b")]
+        for message in messages:
+            claim(processor, message)
+
+        with ThreadPoolExecutor(3) as threads:
+            threads.submit(processor.execute, CancelRun(run_id=run_id))
+            list(threads.map(lambda message: complete(processor, message), messages))
+
+        run_all(processor, dispatcher)
+        assert run_state(store, run_id) == "cancelled"
+        assert "dispatched" not in states(store, run_id).values()
+
+
+def test_cancel_says_whether_there_was_something_to_cancel(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    assert processor.execute(CancelRun(run_id=run_id)) is True
+    assert processor.execute(CancelRun(run_id=run_id)) is False
+    assert claim(processor, dispatcher.take("a")) is None
+
+
+def test_a_step_that_takes_its_worker_along_too_often_fails(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    for _ in range(3):  # the processor's loss_limit is 2
+        message = dispatcher.take("a")
+        claim(processor, message)
+        lose(processor, message)
+        processor.execute(DispatchReady(limit=10))
+
+    assert states(store, run_id) == {"a": "failed"}
+    assert run_state(store, run_id) == "failed"
+
+
+def test_what_the_broker_does_not_take_is_ready_again(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    run_id = submit(processor, graph({"a": ()}))
+    assert states(store, run_id) == {"a": "ready"}
+
+    dispatcher.is_down = False
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now()")
+    processor.execute(DispatchReady(limit=10))
+
+    assert dispatcher.take("a").attempt == 1  # the attempt that was never handed over did not happen
+
+
+def test_a_claimed_step_cannot_be_released(processor: Processor, dispatcher: RecordingDispatcher, store: Store) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    message = dispatcher.take("a")
+    claim(processor, message)
+
+    processor.execute(ReleaseSteps(attempts=[StepAttempt(**key(message))], reason="x", retry_in=SOON))
+
+    assert states(store, run_id) == {"a": "running"}
+
+
+def test_two_coordinators_dispatch_each_due_step_once(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    for _ in range(40):
+        submit(processor, graph({"a": ()}))
+    dispatcher.is_down = False
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now()")
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = list(threads.map(lambda _: processor.execute(DispatchReady(limit=15)), range(8)))
+
+    assert sum(taken) == 40
+    assert len({message.run_id for message in dispatcher.sent}) == 40
+
+
+def test_a_silent_workers_steps_are_found_and_a_living_ones_are_not(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    submit(processor, graph({"a": (), "b": ()}))
+    alive, dead = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+    with store.single() as tx:
+        tx.workers.beat(alive, "alive", 1)
+    claim(processor, dispatcher.take("a"), alive)
+    claim(processor, dispatcher.take("b"), dead)
+
+    with store.single() as tx:
+        lost = tx.steps.find_lost(timedelta(seconds=15), 10)
+        held = tx.steps.find_held(alive, SOON)
+
+    assert [attempt.position for attempt in lost] == [1]
+    assert [name for name, _ in held] == ["a"]
+    # What answers for the wait of a stranded message is its age.
+    with store.single() as tx:
+        assert tx.steps.find_stranded(timedelta(hours=1), 10) == []
+
+
+def test_a_completion_costs_the_same_in_a_run_of_any_size(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    width = 3_000
+    edges: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",)} | {f"x{number}": () for number in range(width)}
+    run_id = submit(processor, graph(edges))
+    message = dispatcher.take("a")
+    claim(processor, message)
+    with store.single() as tx:
+        before = _rows_read(tx.connection)
+    complete(processor, message)
+    with store.single() as tx:
+        after = _rows_read(tx.connection)
+
+    assert states(store, run_id)["b"] == "dispatched"
+    assert after - before < width / 2  # other connections may report what they read before
+
+
+def _rows_read(connection: object) -> int:
+    connection.execute("SELECT pg_stat_force_next_flush()")  # type: ignore[attr-defined]
+    row = connection.execute(  # type: ignore[attr-defined]
+        "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS n "
+        "FROM pg_stat_user_tables WHERE relname = 'steps'"
+    ).fetchone()
+    return int(row.n)
+
+
+def test_hot_updates_stay_in_their_page(processor: Processor, dispatcher: RecordingDispatcher, store: Store) -> None:
+    workflow = graph(DIAMOND)
+    for _ in range(100):
+        submit(processor, workflow)
+    run_all(processor, dispatcher)
+
+    with store.single() as tx:
+        tx.connection.execute("SELECT pg_stat_force_next_flush()")
+        row = tx.connection.execute(
+            "SELECT n_tup_upd AS updated, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'steps'"
+        ).fetchone()
+
+    assert row.hot / row.updated > 0.6

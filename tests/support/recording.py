@@ -1,0 +1,110 @@
+"""A dispatcher that keeps what it is told to send, and a way to walk a run by hand."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from workflow_engine import Workflow, compile_plan
+from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
+from workflow_engine.engine.processor import Processor
+from workflow_engine.ids import RunId, new_run_id
+from workflow_engine.model.commands import ClaimStep, CompleteStep, FailStep, LoseStep, StepError, SubmitRun
+from workflow_engine.model.records import ClaimedStep
+from workflow_engine.model.run_options import RunOptions
+
+
+@dataclass
+class RecordingDispatcher:
+    """The broker of tests without one."""
+
+    sent: deque[Dispatch] = field(default_factory=deque)
+    is_down: bool = False
+
+    def dispatch(self, steps: Sequence[Dispatch]) -> None:
+        if self.is_down:
+            raise NotDispatched(steps, "it is down")
+        self.sent.extend(steps)
+
+    def is_idle(self, queue: str | None) -> bool:
+        return True
+
+    def take(self, step: str) -> Dispatch:
+        """Return and forget the message for a step."""
+        for message in self.sent:
+            if message.step == step:
+                self.sent.remove(message)
+                return message
+        raise AssertionError(f"{step!r} was not sent; sent: {[message.step for message in self.sent]}")
+
+
+WORKER = str(uuid4())
+
+
+def key(message: Dispatch) -> dict[str, Any]:
+    """Return what names the attempt of a message."""
+    return {
+        "plan_id": message.plan_id,
+        "run_id": message.run_id,
+        "position": message.position,
+        "attempt": message.attempt,
+    }
+
+
+def claim(processor: Processor, message: Dispatch, worker: str = WORKER) -> ClaimedStep | None:
+    """Claim as a worker does that got the message."""
+    answer: ClaimedStep | None = processor.execute(ClaimStep(**key(message), worker_id=worker, worker_name="test"))
+    return answer
+
+
+def complete(processor: Processor, message: Dispatch, result: str = "null") -> Any:
+    """Complete as a worker does whose handler returned."""
+    return processor.execute(CompleteStep(**key(message), result=result, seconds=0.1))
+
+
+def fail(processor: Processor, message: Dispatch, retry_in: timedelta | None = None) -> None:
+    """Fail as a worker does whose handler raised."""
+    error = StepError(error_class="Boom", message="no")
+    processor.execute(FailStep(**key(message), error=error, retry_in=retry_in))
+
+
+def lose(processor: Processor, message: Dispatch) -> None:
+    """Lose the process that ran the attempt."""
+    processor.execute(LoseStep(**key(message), reason="killed"))
+
+
+def submit(processor: Processor, workflow: Workflow, **options: Any) -> RunId:
+    """Store a run of a workflow."""
+    run_id = new_run_id()
+    submitted = processor.execute(
+        SubmitRun(
+            run_id=run_id,
+            plan_id=processor.register(compile_plan(workflow)),
+            input="null",
+            input_digest="-",
+            options=RunOptions(**options),
+        )
+    )
+    found: RunId = submitted.run_id
+    return found
+
+
+def run_all(processor: Processor, dispatcher: RecordingDispatcher) -> list[str]:
+    """Run everything that is sent, until nothing is; return the steps in their order."""
+    order = []
+    while dispatcher.sent:
+        message = dispatcher.sent.popleft()
+        if claim(processor, message) is not None:
+            complete(processor, message)
+            order.append(message.step)
+    return order
+
+
+def graph(edges: dict[str, Sequence[str]], **options: Any) -> Workflow:
+    """Return a workflow of steps that do nothing: each name with its parents."""
+    workflow = Workflow(f"graph_{uuid4().hex[:8]}", **options)
+    for name, parents in edges.items():
+        workflow.step(name=name, after=list(parents))(lambda ctx: None)
+    return workflow
