@@ -1,0 +1,1 @@
+"""What is deployed: each module wires and starts, none decides."""

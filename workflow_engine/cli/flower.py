@@ -1,0 +1,51 @@
+"""``wfe flower``: become Flower, on a port that is free."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Final
+
+import click
+
+from workflow_engine.cli.attaching import environment, settings_here
+from workflow_engine.cli.become import become_celery
+from workflow_engine.embedded.ports import LOOPBACK, free_port, is_free, require_port
+from workflow_engine.errors import ConfigurationError
+
+USUAL_PORT: Final = 5555
+_NEIGHBOURS: Final = 100
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
+@click.option("--address", envvar="FLOWER_ADDRESS", default=LOOPBACK, show_default=True, help="Listen here.")
+@click.option(
+    "--port",
+    envvar="FLOWER_PORT",
+    type=int,
+    help=f"Listen here; by default {USUAL_PORT}, or the next free one.",
+)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def flower(address: str, port: int | None, options: Sequence[str]) -> None:
+    """Serve Flower, the monitor of workers and tasks; steps carry the name `workflow.step`.
+
+    Other options of Flower pass through: `--basic-auth=user:password`, `--url-prefix=flower`, `--persistent=True` …
+    """
+    require_flower()
+    settings = settings_here()
+    ours = [f"--address={address}", f"--port={choose_port(address, port)}"]
+    become_celery("workflow_engine.cli.flower_app", ["flower", *options, *ours], environment(settings))
+
+
+def require_flower() -> None:
+    """Raise unless Flower is installed."""
+    if find_spec("flower") is None:
+        raise ConfigurationError("Flower is not installed: pip install 'workflow-engine[flower]'")
+
+
+def choose_port(address: str, wanted: int | None) -> int:
+    """Return the port asked for, else the usual one or the next that is free."""
+    if wanted is not None:
+        if address == LOOPBACK:
+            require_port(wanted)
+        return wanted
+    near = range(USUAL_PORT, USUAL_PORT + _NEIGHBOURS)
+    return next((port for port in near if is_free(port)), None) or free_port()

@@ -1,0 +1,138 @@
+"""What commands print: JSON for programs, tables for people; colours only on a terminal."""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PIPE_WIDTH: Final = 100_000
+"""Columns where there is no terminal: nothing is cut for a program that reads along."""
+
+_STYLES: Final[Mapping[str, str]] = {
+    "succeeded": "green",
+    "failed": "red",
+    "retrying": "yellow",
+    "running": "cyan",
+    "dispatched": "blue",
+    "cancelling": "yellow",
+    "cancelled": "magenta",
+    "expired": "magenta",
+    "skipped": "dim",
+    "waiting": "dim",
+    "pending": "dim",
+}
+
+_ASCII: Final = str.maketrans("─│┌┐└┘├┤┬┴┼╭╮╰╯●━…", "-|+++++++++++++*=~")
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def is_interactive() -> bool:
+    """Tell whether somebody looks at a terminal that can redraw."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
+
+
+def console() -> Console:
+    """Return a console on stdout."""
+    terminal = is_interactive()
+    return Console(
+        force_terminal=terminal,
+        width=None if terminal else _PIPE_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=False,
+    )
+
+
+def print_text(text: str) -> None:
+    """Print text as it is; line drawing turns into ASCII where stdout has no other letters."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    click.echo(text if encoding.startswith("utf") else text.translate(_ASCII))
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a JSON document on a line of its own."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def as_values(record: Any) -> dict[str, Any]:
+    """Return a record as a dict for JSON."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
+    """Print rows under their headings; the last column gives way where the terminal is narrow."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, column in enumerate(columns):
+        last = number == len(columns) - 1
+        table.add_column(column, no_wrap=not last, overflow="ellipsis" if not last else "fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_facts(facts: Mapping[str, str | Text | None]) -> None:
+    """Print names and values, one a line; what is None is left out."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value is not None:
+            table.add_row(name, value)
+    console().print(table)
+
+
+def state(name: str) -> Text:
+    """Return a state in its colour."""
+    return Text(str(name), style=_STYLES.get(name, ""))
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time for people, in their time zone."""
+    return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def length(start: datetime | None, end: datetime | None) -> str:
+    """Return how long something took, or has taken so far."""
+    return "" if start is None else duration((end or datetime.now(UTC)) - start)
+
+
+def duration(length: timedelta) -> str:
+    """Return a duration for people: ``0.04 s``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``."""
+    seconds = max(length.total_seconds(), 0.0)
+    if seconds < 10:  # noqa: PLR2004 - two decimals while they say something
+        return f"{seconds:.2f} s"
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
+
+
+def describe_error(error: Mapping[str, Any] | None) -> str:
+    """Return a run's or step's error as one line."""
+    if not error:
+        return ""
+    where = f"{error['step']}: " if error.get("step") else ""
+    return f"{where}{error.get('error_class', 'error')}: {error.get('message', '')}".strip()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) else str(value)

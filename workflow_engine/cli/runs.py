@@ -1,0 +1,124 @@
+"""``wfe runs``: list, show, watch, cancel."""
+
+import os
+from collections.abc import Sequence
+
+import click
+from rich.text import Text
+
+from workflow_engine.cli.engines import engine_here
+from workflow_engine.cli.failures import FAILURE
+from workflow_engine.cli.output import (
+    as_json_option,
+    as_values,
+    describe_error,
+    length,
+    moment,
+    print_facts,
+    print_json,
+    print_table,
+    state,
+)
+from workflow_engine.cli.watching import follow, follow_as_json, print_outcome, run_as_json, step_table
+from workflow_engine.client.client import PAGE_LIMIT
+from workflow_engine.client.handle import RunHandle
+from workflow_engine.model.records import RunRecord
+from workflow_engine.model.run import RunState
+
+
+@click.group()
+def runs() -> None:
+    """List, show, watch and cancel runs."""
+
+
+@runs.command("list")
+@click.option("--workflow", help="Only runs of this workflow.")
+@click.option("--state", "states", multiple=True, type=click.Choice(list(RunState)), help="May be repeated.")
+@click.option("--tag", help="Only runs with this tag.")
+@click.option("--limit", type=click.IntRange(1, PAGE_LIMIT), default=20, show_default=True, help="How many.")
+@as_json_option
+def list_runs(workflow: str | None, states: Sequence[str], tag: str | None, limit: int, as_json: bool) -> None:
+    """List runs, the newest first."""
+    with engine_here() as engine:
+        found = engine.client.runs(workflow=workflow, states=states, tag=tag, limit=limit)
+    if as_json:
+        print_json([as_values(run) for run in found])
+    elif found:
+        print_table(["RUN", "WORKFLOW", "STATE", "SUBMITTED", "TOOK", "ABOUT"], [_row(run) for run in found])
+    else:
+        click.echo("no runs")
+
+
+@runs.command()
+@click.argument("run_id")
+@as_json_option
+def show(run_id: str, as_json: bool) -> None:
+    """Show run RUN_ID: its steps, its error, its result."""
+    with engine_here() as engine:
+        run = engine.client.run(run_id)
+        if as_json:
+            print_json(run_as_json(run) | {"result": run.result, "steps": [as_values(step) for step in run.steps()]})
+        else:
+            _show(run)
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop watching after that long.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON, for programs.")
+@click.pass_context
+def watch(ctx: click.Context, run_id: str, timeout: float | None, as_json: bool) -> None:
+    """Show the progress of run RUN_ID until it ends; exit 1 unless it succeeds."""
+    with engine_here() as engine:
+        run = engine.client.run(run_id)
+        if as_json:
+            ended = follow_as_json(run, timeout)
+        else:
+            follow(run, timeout)
+            ended = print_outcome(run)
+        if ended is not RunState.SUCCEEDED:
+            ctx.exit(FAILURE)
+
+
+@runs.command()
+@click.argument("run_id")
+@click.option("--reason", help="Kept with the run.")
+@as_json_option
+@click.pass_context
+def cancel(ctx: click.Context, run_id: str, reason: str | None, as_json: bool) -> None:
+    """Cancel run RUN_ID: what has not started never will, what runs may end. Exit 1 if the run had ended."""
+    with engine_here() as engine:
+        run = engine.client.run(run_id)
+        done = run.cancel(reason, actor=os.environ.get("USER"))
+        now = run.state
+    if as_json:
+        print_json({"id": run.id, "cancelled": done, "state": now})
+    else:
+        click.echo(f"{run.id}  {now}" + ("" if done else ": it had ended already"))
+    if not done and now is not RunState.CANCELLED:
+        ctx.exit(FAILURE)
+
+
+def _row(run: RunRecord) -> list[str | Text]:
+    took = length(run.started_at, run.finished_at)
+    about = run.title or describe_error(run.error)
+    return [run.id, run.workflow, state(run.state), moment(run.created_at), took, about]
+
+
+def _show(run: RunHandle) -> None:
+    record = run.record
+    print_facts(
+        {
+            "run": record.id,
+            "workflow": f"{record.workflow} {record.version}",
+            "state": state(record.state),
+            "title": record.title,
+            "tags": ", ".join(record.tags) or None,
+            "key": record.idempotency_key,
+            "submitted": moment(record.created_at),
+            "took": length(record.started_at, record.finished_at) or None,
+            "error": describe_error(record.error) or None,
+        }
+    )
+    click.echo()
+    step_table(run.steps())
