@@ -65,6 +65,27 @@ def blocks_of(page: Path) -> Iterator[Block]:
         end = found.end()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lasting:
+    """A command that runs on."""
+
+    command: str
+    process: ChildProcess
+    log: Path
+    ready: str
+
+    def is_ready(self, folder: Path) -> bool:
+        """Tell whether it has said so; fail if it has ended."""
+        assert self.process.returncode is None, self.story()
+        if self.ready:
+            return re.search(self.ready, self.log.read_text()) is not None
+        return find_running(folder) is not None
+
+    def story(self) -> str:
+        """What it did so far."""
+        return f"--- `{self.command}` {self.process.ending}:\n{self.log.read_text()[-4000:]}"
+
+
 class Reader:
     """Somebody who tries what a page says; everything they started ends with the block of ``with``."""
 
@@ -75,7 +96,7 @@ class Reader:
             PLACEHOLDER_BROKER: broker_url.rpartition("/")[0] + "/",
         }
         self._environment = _environment(folder)
-        self._lasting: dict[str, tuple[ChildProcess, Path]] = {}
+        self._lasting: list[_Lasting] = []
         self._output = ""
         self._run_id = "RUN_ID"
 
@@ -83,11 +104,9 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop what runs, all at once."""
-        for process, _log in self._lasting.values():
-            process.send(signal.SIGTERM)
-        for process, _log in self._lasting.values():
-            process.stop([(signal.SIGTERM, 15.0)])
+        """Stop `wfe dev` in good order, for it has servers to stop; end the others, whose work nobody needs."""
+        for lasting in self._lasting:
+            lasting.process.stop([(signal.SIGTERM, 20.0)] if lasting.command.startswith("wfe dev") else [])
 
     def follow(self, block: Block) -> None:
         """Do what a block says; fail where it does not work."""
@@ -105,8 +124,9 @@ class Reader:
 
     def check_lasting(self) -> None:
         """Fail if something that should still run has ended."""
-        for command, (process, log) in self._lasting.items():
-            assert process.returncode is None, f"`{command}` {process.ending}:\n{log.read_text()}"
+        self._wait_until_ready()
+        for lasting in self._lasting:
+            assert lasting.process.returncode is None, lasting.story()
 
     def _run_python(self, block: Block, text: str) -> None:
         named = _FILE_NAME.match(text)
@@ -137,13 +157,14 @@ class Reader:
         elif words[:2] == ["pip", "install"]:
             check_requirements(words[2:], where)
         elif ready is not None:
-            self._start(where, line, words, ready)
+            self._start(line, words, ready)
         else:
             expected = _EXIT.search(line)
             words = [self._run_id if word == "RUN_ID" else word for word in words]
             self._output = self._run(words, where, int(expected[1]) if expected else 0)
 
     def _run(self, arguments: list[str], where: str, exit_code: int = 0) -> str:
+        self._wait_until_ready()
         done = subprocess.run(
             arguments,
             cwd=self._folder,
@@ -153,26 +174,26 @@ class Reader:
             timeout=60,
             check=False,
         )
-        assert done.returncode == exit_code, (
-            f"{where} ended with {done.returncode}, not {exit_code}\n{done.stdout}\n{done.stderr}\n{self._logs()}"
+        assert done.returncode == exit_code, "\n".join(
+            [
+                f"{where} ended with {done.returncode}, not {exit_code}",
+                done.stdout,
+                done.stderr,
+                *(lasting.story() for lasting in self._lasting),
+            ]
         )
         self._run_id = next(iter(_RUN_ID.findall(done.stdout)), self._run_id)
         return done.stdout
 
-    def _start(self, where: str, line: str, words: list[str], ready: str) -> None:
+    def _start(self, line: str, words: list[str], ready: str) -> None:
         log = self._folder / f"log-{len(self._lasting)}"
-        program = Program(argv=words, env=self._environment, cwd=self._folder, log=log)
-        process = ChildProcess(program)
-        self._lasting[line] = (process, log)
-        wait_until(
-            lambda: process.returncode is not None or self._is_ready(log, ready), within=60, why=f"{where} is ready"
-        )
-        assert process.returncode is None, f"{where} {process.ending}\n{log.read_text()}"
+        process = ChildProcess(Program(argv=words, env=self._environment, cwd=self._folder, log=log))
+        self._lasting.append(_Lasting(command=line, process=process, log=log, ready=ready))
 
-    def _is_ready(self, log: Path, ready: str) -> bool:
-        if ready:
-            return re.search(ready, log.read_text()) is not None
-        return find_running(self._folder) is not None
+    def _wait_until_ready(self) -> None:
+        """Several start at the same time; whoever needs them waits."""
+        for lasting in self._lasting:
+            wait_until(lambda one=lasting: one.is_ready(self._folder), within=60, why=f"`{lasting.command}` is ready")
 
     def _compare(self, block: Block, text: str) -> None:
         """The block shows what the command before it printed; ``…`` stands for anything, alone for any lines."""
@@ -180,9 +201,6 @@ class Reader:
             assert re.fullmatch(_pattern(text), self._output.rstrip() + "\n"), (
                 f"{block} shows\n{text}\nbut this was printed:\n{self._output}"
             )
-
-    def _logs(self) -> str:
-        return "\n".join(f"--- {line}\n{log.read_text()[-3000:]}" for line, (_, log) in self._lasting.items())
 
 
 def check_targets(targets: list[str], where: str) -> None:
@@ -192,11 +210,11 @@ def check_targets(targets: list[str], where: str) -> None:
 
 
 def check_requirements(requirements: list[str], where: str) -> None:
-    """Fail unless our own package and extras are named as ``pyproject.toml`` has them."""
+    """Fail unless a checkout is installed, with extras that there are: our name is another project's on PyPI."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in requirements:
         name, _, extras = requirement.rstrip("]").partition("[")
-        assert name == project["name"], f"{where}: our package is named {project['name']}"
+        assert name == ".", f"{where} is not a checkout"
         assert set(filter(None, extras.split(","))) <= project["optional-dependencies"].keys(), (
             f"{where}: no such extra"
         )
@@ -206,7 +224,11 @@ def _environment(folder: Path) -> dict[str, str]:
     """Return this process's environment without our settings; programs of this Python come first."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WFE_", "CELERY_"))}
     programs = str(Path(sys.executable).parent)
-    return kept | {"PATH": f"{programs}{os.pathsep}{kept['PATH']}", "PYTHONPATH": str(folder), "COLUMNS": "120"}
+    return kept | {
+        "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
+        "PYTHONPATH": str(folder),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
 
 
 def _pattern(text: str) -> str:
