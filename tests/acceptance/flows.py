@@ -3,10 +3,12 @@
 import os
 import signal
 import sys
+from asyncio import CancelledError
 from threading import Event
 from typing import Any
 
-from celery.exceptions import SoftTimeLimitExceeded
+from billiard.exceptions import WorkerLostError
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from pydantic import BaseModel
 
 from tests.support.steps import once, trace, wait_at_gate
@@ -208,6 +210,17 @@ fork_continue = _fork("fork_continue", "continue")
 deadly = Workflow("deadly")
 
 
+MISUNDERSTOOD: dict[str, BaseException] = {
+    "memory": MemoryError("the handler asked for too much"),
+    "ignore": Ignore("nobody told Celery"),
+    "reject": Reject("nor this", requeue=True),
+    "lost": WorkerLostError("it only says so"),
+    "interrupt": KeyboardInterrupt(),
+    "cancelled": CancelledError("from an event loop in the handler"),
+}
+"""Exceptions that mean something to Celery, or that no `except Exception` sees."""
+
+
 @deadly.step
 def die(ctx: StepContext) -> int:
     """Leave the process, in the manner the input names, as often as it says."""
@@ -231,8 +244,8 @@ def _leave(how: str) -> None:
         sys.exit(3)
     elif how == "_exit":
         os._exit(0)
-    elif how == "memory":
-        raise MemoryError("the handler asked for too much")
+    else:
+        raise MISUNDERSTOOD[how]
 
 
 slow = Workflow("slow")

@@ -44,7 +44,18 @@ def test_a_step_that_always_kills_its_worker_fails_in_the_end(running: Stage) ->
     assert event_names(run, "step.lost") == ["step.lost"] * running.settings.loss_limit
 
 
-@pytest.mark.parametrize(("how", "error_class"), [("exit", "HandlerExited"), ("memory", "MemoryError")])
+@pytest.mark.parametrize(
+    ("how", "error_class"),
+    [
+        ("exit", "HandlerExited"),
+        ("interrupt", "HandlerExited"),
+        ("memory", "MemoryError"),
+        ("ignore", "Ignore"),
+        ("reject", "Reject"),
+        ("lost", "WorkerLostError"),
+        ("cancelled", "CancelledError"),
+    ],
+)
 def test_a_handler_that_gives_up_fails_its_step_and_spares_the_worker(
     running: Stage, how: str, error_class: str
 ) -> None:
@@ -54,6 +65,8 @@ def test_a_handler_that_gives_up_fails_its_step_and_spares_the_worker(
     assert run.error is not None
     assert run.error["error_class"] == error_class
     assert event_names(run, "step.lost") == []
+    assert running.submit(flows.diamond, {"n": 1}).wait(timeout=20).state == "succeeded"
+    assert all(worker.is_alive() for worker in running.workers)
 
 
 def test_a_killed_host_loses_no_step_of_those_it_ran_and_those_it_had_fetched(lonely_stage: Stage) -> None:

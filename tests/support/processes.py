@@ -105,7 +105,7 @@ class Stage:
             **{"queue": f"q{uuid4().hex[:8]}", **QUICK, **settings},
         )
         self.client = Client(self.settings)
-        self._workers: list[WorkerProcess] = []
+        self.workers: list[WorkerProcess] = []
         self._coordinators: list[tuple[Supervisor, Thread]] = []
         self._engines: list[Engine] = []
 
@@ -123,7 +123,7 @@ class Stage:
         if not any(option.startswith(("-c", "--concurrency")) for option in options):
             options = (*options, "-c2")
         worker = WorkerProcess(self, *options, app=app, **variables)
-        self._workers.append(worker)
+        self.workers.append(worker)
         if ready:
             worker.wait_until_ready()
         return worker
@@ -178,10 +178,10 @@ class Stage:
 
     def close(self) -> None:
         """End everything, and print the workers' logs for whoever reads a failure."""
-        for worker in self._workers:
+        for worker in self.workers:
             worker.kill()  # nobody needs what it still does, and an orderly end takes seconds
         self.stop_coordinators()
-        for worker in self._workers:
+        for worker in self.workers:
             print(f"--- {worker.name}", *worker.log.read_text(errors="replace").splitlines()[-150:], sep="\n")
         for engine in self._engines:
             engine.close()

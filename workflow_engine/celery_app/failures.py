@@ -5,8 +5,9 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
+from billiard.exceptions import Terminated, WorkerLostError
 from celery.exceptions import Retry as CeleryRetry
-from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate, TimeLimitExceeded
 
 from workflow_engine.definitions.handlers import TaskHandler
 from workflow_engine.definitions.policies import NO_RETRY, Retry
@@ -19,6 +20,14 @@ TRACEBACK_LIMIT: Final = 20_000
 """Characters of a message and of a traceback that are kept with the step."""
 
 _RANDOM: Final = Random()  # noqa: S311  spreads retries in time; nothing secret
+
+
+_MEANT_FOR_CELERY: Final = (MemoryError, TaskPredicate, WorkerLostError, Terminated)
+"""What makes Celery do something else than note a failure; a MemoryError even ends the worker's main process."""
+
+
+class HandlerFailed(Exception):
+    """Stands for a handler's exception that Celery would take for a message to itself."""
 
 
 def described(error: BaseException) -> StepError:
@@ -38,10 +47,19 @@ def as_failure(error: BaseException, step: Step) -> BaseException:
         failure: BaseException = StepTimeout(step.name, seconds)
     elif isinstance(error, SystemExit):
         failure = HandlerExited(f"the handler called sys.exit({error.code!r})")
+    elif isinstance(error, KeyboardInterrupt):
+        failure = HandlerExited("the handler raised KeyboardInterrupt")
     else:
         return error
     failure.__cause__ = error
     return failure
+
+
+def for_celery(failure: BaseException) -> Exception:
+    """Return what to raise so that Celery notes a failure and does nothing else."""
+    if isinstance(failure, Exception) and not isinstance(failure, _MEANT_FOR_CELERY):
+        return failure
+    return HandlerFailed(f"{type(failure).__name__}: {failure}")
 
 
 def retry_delay(error: BaseException, step: Step, attempt: int) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from celery.exceptions import Ignore, Retry
 
-from workflow_engine.celery_app.failures import as_failure, described, retry_delay
+from workflow_engine.celery_app.failures import as_failure, described, for_celery, retry_delay
 from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.messages import attempt_from_request
 from workflow_engine.definitions.context import StepContext
@@ -134,7 +135,7 @@ class StepRuntime:
         except StepCancelled:
             until_committed(lambda: self._processor.execute(StopStep(**_key(attempt))))
             raise Ignore("the run was cancelled") from None
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt, CancelledError) as error:
             self._raise_failure(running, step, error)
         running.report = CompleteStep(
             **_key(attempt),
@@ -149,8 +150,8 @@ class StepRuntime:
         delay = retry_delay(failure, step, running.attempt.attempt)
         running.report = FailStep(**_key(running.attempt), error=described(failure), retry_in=delay)
         if delay is not None:
-            raise Retry(exc=failure, when=delay.total_seconds()) from error
-        raise failure
+            raise Retry(exc=for_celery(failure), when=delay.total_seconds()) from error
+        raise for_celery(failure) from error
 
     def _failure(self, attempt: StepAttempt, error: BaseException) -> FailStep:
         plan = self._processor.plan(attempt.plan_id)
