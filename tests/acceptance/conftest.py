@@ -80,6 +80,7 @@ def shared_stage(new_stage: StageMaker) -> Iterator[Stage]:
         made.start_coordinator()
         made.start_worker("-c3")
         yield made
+        check(made)
 
 
 @pytest.fixture
