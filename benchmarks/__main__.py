@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     found: dict[str, Any] = {"load_before": os.getloadavg(), "processors": os.cpu_count()}
     say = (lambda *_: None) if options.json else (lambda action, *values: action(*values))
-    lent = session_servers(events=options.events, same_transport=options.same_transport)
+    lent = session_servers(
+        events=options.events, same_transport=options.same_transport, volatile_broker=options.volatile_broker
+    )
     with lent as servers, started_session(servers) as session:
         for name in options.only:
             if name in WORKLOADS:
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--events", action="store_true", help="both workers send task events")
     parser.add_argument("--same-transport", action="store_true", help="Celery's side uses our kombu transport too")
+    parser.add_argument("--volatile-broker", action="store_true", help="the embedded broker writes nothing to disk")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser
 

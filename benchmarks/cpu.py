@@ -8,6 +8,9 @@ _PROC = Path("/proc")
 _PARENT, _TIMES = 1, slice(11, 15)
 """Fields of ``/proc/<pid>/stat`` after the process's name: utime, stime, and the same of children that ended."""
 
+_BUSY = (1, 2, 3, 6, 7, 8)
+"""Fields of the first line of ``/proc/stat``: user, nice, system, interrupts, steal; not idle and waiting."""
+
 
 class Meter:
     """Reads what process trees have used so far; on systems without ``/proc`` it reads nothing."""
@@ -18,7 +21,7 @@ class Meter:
         self._tick = os.sysconf("SC_CLK_TCK")
 
     def read(self) -> dict[str, float]:
-        """Return the seconds each tree has used; ``client`` is this process alone."""
+        """Return the seconds each tree has used; ``client`` is this process alone, ``others`` all that is not ours."""
         rows = _rows()
         children: dict[int, list[int]] = {}
         for pid, fields in rows.items():
@@ -34,7 +37,14 @@ class Meter:
             else:
                 used[name] += below
         own = os.times()
-        return used | ({"client": own.user + own.system} if used else {})
+        if used:
+            used["client"] = own.user + own.system
+            used["others"] = self._machine() - sum(used.values())
+        return used
+
+    def _machine(self) -> float:
+        fields = (_PROC / "stat").read_text().split("\n", 1)[0].split()
+        return sum(int(fields[number]) for number in _BUSY) / self._tick
 
     def _seconds(self, fields: list[str]) -> float:
         return sum(int(field) for field in fields[_TIMES]) / self._tick

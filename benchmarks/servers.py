@@ -35,8 +35,10 @@ class Servers:
 
 
 @contextmanager
-def session_servers(*, events: bool, same_transport: bool = False) -> Iterator[Servers]:
+def session_servers(*, events: bool, same_transport: bool = False, volatile_broker: bool = False) -> Iterator[Servers]:
     """Lend servers with a migrated database of their own, and a folder; all is gone afterwards.
+
+    The embedded broker keeps an append-only file, as in `wfe dev`, unless it is to be volatile.
 
     Raises:
         UnfairServer: the database does not write to disk, or the broker is no Redis.
@@ -50,7 +52,7 @@ def session_servers(*, events: bool, same_transport: bool = False) -> Iterator[S
             database_url, processes["postgres"] = postgres.url, postgres.pid or 0
         broker_url = os.environ.get("WFE_BROKER_URL")
         if not broker_url:
-            broker = stack.enter_context(EmbeddedBroker(folder / "broker"))
+            broker = stack.enter_context(EmbeddedBroker(folder / "broker", persistent=not volatile_broker))
             broker_url, processes["valkey"] = broker.url, broker.pid or 0
         results_url = _next_database(broker_url)
         own = stack.enter_context(_own_database(database_url))
