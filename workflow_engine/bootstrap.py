@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import cached_property
+from importlib import import_module
 from typing import Any, Self
 
 from celery import Celery
@@ -39,12 +40,12 @@ class Engine:
         workflows: Iterable[Workflow | str] = (),
         application_name: str = "workflow_engine",
     ) -> None:
-        """Wire from ``settings`` (the environment's unless given), on ``app`` or a Celery app of our own.
+        """Wire from ``settings`` (those at hand unless given), on ``app`` or a Celery app of our own.
 
         Raises:
             ConfigurationError: a setting is wrong, or a workflow cannot be imported.
         """
-        self.settings = settings or Settings()
+        self.settings = settings or settings_at_hand()
         self._given_app = app
         self._workflows = list(workflows)
         self._application_name = application_name
@@ -134,6 +135,8 @@ class Engine:
 class Client(WorkflowClient):
     """Submits runs to the database and broker in the settings (``WFE_DATABASE_URL``, ``WFE_BROKER_URL``).
 
+    Where neither is set, it submits to the ``wfe dev`` that runs in the current folder or a parent of it.
+
     A process needs one; it is safe to share between threads and survives forks.
     """
 
@@ -188,6 +191,17 @@ class AsyncClient(AsyncWorkflowClient):
     async def close(self) -> None:
         """Close the client's connections."""
         self._owned.close()
+
+
+def settings_at_hand() -> Settings:
+    """Return the environment's settings; where they name no server, those of a running ``wfe dev``, if there is one.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    # A look upwards, as nothing below knows of embedded servers; commands and clients are to find the same ones.
+    found: Settings = import_module("workflow_engine.cli.attaching").settings_if_any()
+    return found
 
 
 def install(app: Celery, workflows: Iterable[Workflow | str] = (), *, settings: Settings | None = None) -> Engine:
