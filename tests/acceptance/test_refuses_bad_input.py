@@ -23,6 +23,7 @@ from workflow_engine import (
     WorkflowEngineError,
     WorkflowNotFound,
 )
+from workflow_engine.store import database
 
 
 def count_runs(stage: Stage) -> int:
@@ -190,6 +191,13 @@ def test_a_database_that_was_never_migrated_is_named_as_such(running: Stage, pos
         client.submit(flows.diamond, {"n": 1})
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a database one second to answer: a test has no five."""
+    monkeypatch.setattr(database, "_CONNECT_TIMEOUT", 1.0)
+
+
+@pytest.mark.usefixtures("hurried")
 def test_a_database_that_does_not_answer_is_named_as_such(running: Stage) -> None:
     nowhere = settings_of(running, database_url="postgresql://nobody@127.0.0.1:1/nothing")
 
@@ -197,6 +205,7 @@ def test_a_database_that_does_not_answer_is_named_as_such(running: Stage) -> Non
         client.submit(flows.diamond, {"n": 1})
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_database_that_does_not_exist_or_refuses_us_is_named_as_such(running: Stage) -> None:
     url = running.database_url.rsplit("/", 1)[0] + "/no_such_database"
 
