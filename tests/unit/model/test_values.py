@@ -1,0 +1,118 @@
+"""JSON at the door, run options within their bounds, and events that fit the catalogue."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from workflow_engine import InvalidInput, ResultNotStorable
+from workflow_engine.engine import publisher
+from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT
+from workflow_engine.model.json_values import input_as_json, result_as_json
+from workflow_engine.model.run_options import run_options
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LIMIT = 1_000
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"a": object()}, "not JSON"),
+        (float("nan"), "not JSON"),
+        ({1, 2}, "not JSON"),
+        ("x\x00y", "NUL"),
+        ({"k\x00": 1}, "NUL"),
+        ("\\\x00", "NUL"),
+        ("\ud800", "lone surrogate"),
+        ("x" * LIMIT, "1002 bytes as JSON; the limit is 1000"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_with_the_reason(value: Any, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        input_as_json(value, LIMIT)
+    with pytest.raises(ResultNotStorable, match=problem):
+        result_as_json(value, LIMIT)
+
+
+def test_the_letters_of_an_escape_are_not_a_nul() -> None:
+    assert input_as_json("\\u0000", LIMIT) == '"\\\\u0000"'
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner),
+    max_leaves=10,
+)
+
+
+@given(json_values)
+def test_every_json_value_is_taken(value: Any) -> None:
+    import json
+
+    assert json.loads(input_as_json(value, 1_000_000)) == value
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("title", ""),
+        ("title", "x" * 201),
+        ("title", "a\x00"),
+        ("description", "x" * 2_001),
+        ("agent", "x" * 101),
+        ("idempotency_key", ""),
+        ("idempotency_key", "x" * 201),
+        ("correlation_id", "x" * 201),
+        ("initiator", ""),
+        ("tags", ["x" * 101]),
+        ("tags", ["x"] * 51),
+        ("metadata", {"a": object()}),
+        ("metadata", {"a": "x" * 70_000}),
+        ("priority", "urgent"),
+        ("priority", 4),
+        ("due_at", datetime(2026, 1, 1)),  # noqa: DTZ001  without a time zone on purpose
+        ("expires_in", 0),
+        ("expires_in", timedelta(days=9_999)),
+        ("colour", "red"),
+    ],
+)
+def test_an_option_out_of_bounds_is_refused_by_name(option: str, value: Any) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        run_options(NOW, **{option: value})
+
+    assert raised.value.field.startswith(option)
+
+
+def test_options_within_bounds_are_taken() -> None:
+    options = run_options(NOW, title="x" * 200, priority="critical", tags=["a"], expires_in=60, metadata={"a": [1]})
+
+    assert (options.priority, options.expires_at) == (3, NOW + timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_every_event_has_an_example_that_fits_a_publisher_and_refuses_strangers(name: str) -> None:
+    payload = CATALOGUE[name]
+
+    assert payload.model_validate(payload.example).model_dump() == payload.example
+    assert callable(getattr(publisher, name.replace(".", "_")))
+    assert payload.__doc__
+    assert payload.fired_by
+    assert payload.frequency
+    with pytest.raises(ValidationError):
+        payload.model_validate({**payload.example, "secret": 1})
+
+
+def test_messages_in_events_are_bounded() -> None:
+    from workflow_engine.model.commands import StepError
+
+    event = publisher.step_failed("s", 1, StepError(error_class="E", message="x" * 50_000))
+
+    assert len(event.data) < MESSAGE_LIMIT + 100
