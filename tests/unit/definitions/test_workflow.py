@@ -85,7 +85,7 @@ def test_an_unknown_parent_is_refused_when_the_workflow_is_loaded_with_a_suggest
     workflow.step(name="validate")(nothing)
     workflow.step(name="charge", after=["validat"])(nothing)
 
-    with pytest.raises(DefinitionError, match="'charge' waits for unknown step 'validat' .did you mean 'validate'"):
+    with pytest.raises(DefinitionError, match=r"'charge' waits for unknown step 'validat' .did you mean 'validate'"):
         Registry([workflow])
 
 
