@@ -137,5 +137,5 @@ def test_a_database_that_is_not_migrated_is_told_so_at_submit(fresh_database: st
 
 def test_a_database_that_does_not_answer_is_told_so_at_submit() -> None:
     settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/none", broker_url="redis://127.0.0.1:1/0")
-    with Client(settings) as client, pytest.raises(DatabaseUnavailable, match="Connection refused|connection failed"):
+    with Client(settings) as client, pytest.raises(DatabaseUnavailable, match="refused"):
         client.submit(a_workflow())
