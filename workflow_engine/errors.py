@@ -21,6 +21,9 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
+
+_LONGEST_DELAY: Final = timedelta(days=366)
 
 
 class WorkflowEngineError(Exception):
@@ -126,10 +129,19 @@ class NonRetryable(WorkflowEngineError):
 
 
 class RetryAfter(WorkflowEngineError):
-    """Raised by a handler: try again after ``delay`` (seconds or a timedelta), within ``max_attempts``."""
+    """Raised by a handler: try again after ``delay`` (seconds or a timedelta), within ``max_attempts``.
+
+    A delay below zero (a moment that has passed) means now.
+
+    Raises:
+        InvalidInput: the delay is not a number, or longer than a year.
+    """
 
     def __init__(self, delay: float | timedelta, reason: str = "") -> None:
-        self.delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        if not seconds <= _LONGEST_DELAY.total_seconds():  # infinity and NaN are not, either
+            raise InvalidInput("delay", f"must be at most {_LONGEST_DELAY.days} days, not {delay!r}")
+        self.delay = timedelta(seconds=max(seconds, 0))
         super().__init__(reason or f"try again after {self.delay.total_seconds():g} s")
 
 

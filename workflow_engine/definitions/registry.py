@@ -79,6 +79,8 @@ class Registry:
 
 def _workflows_at(path: str) -> list[Workflow]:
     module_name, _, attribute = path.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigurationError(f"WFE_WORKFLOWS: {path!r} is not the import path of a module")
     here = str(Path.cwd())
     if here not in sys.path:  # console scripts do not look in the current folder; `python -m` does
         sys.path.insert(0, here)

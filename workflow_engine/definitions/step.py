@@ -84,10 +84,10 @@ def check_timeout(step: str, timeout: float | timedelta | None) -> timedelta | N
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float | timedelta):
         raise DefinitionError(f"step {step!r}: timeout must be seconds or a timedelta, not {timeout!r}")
-    length = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-    if not timedelta(0) < length <= _LONGEST_TIMEOUT:
-        raise DefinitionError(f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {length}")
-    return length
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if not 0 < seconds <= _LONGEST_TIMEOUT.total_seconds():  # infinity and NaN are not, either
+        raise DefinitionError(f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {timeout!r}")
+    return timedelta(seconds=seconds)
 
 
 def check_priority(where: str, priority: str) -> Priority:

@@ -306,7 +306,14 @@ def _check_handler(where: str, handler: object) -> Handler:
     if isinstance(handler, type):
         if not issubclass(handler, StepHandler):
             raise DefinitionError(f"{where}: a class must derive from StepHandler")
-        return handler()
+        return _made(where, handler)
     if not callable(handler):
         raise DefinitionError(f"{where}: the handler must be callable, not {handler!r}")
     return handler
+
+
+def _made(where: str, handler: type[StepHandler]) -> StepHandler:
+    try:
+        return handler()
+    except TypeError as error:  # `process` is missing, or its __init__ takes arguments
+        raise DefinitionError(f"{where}: class {handler.__name__!r} cannot be made: {error}") from error

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_engine import DefinitionError, NonRetryable, Priority, Retry, RetryAfter
+from workflow_engine import DefinitionError, InvalidInput, NonRetryable, Priority, Retry, RetryAfter
 
 RANDOM = Random(7)
 
@@ -136,7 +136,12 @@ def test_priorities_are_ranked_as_the_database_orders_them() -> None:
     ]
 
 
-@pytest.mark.parametrize("delay", [-1, -0.001, float("nan"), float("inf"), 1e300, timedelta(days=-1), timedelta.max])
-def test_retry_after_refuses_a_delay_that_no_clock_has(delay: Any) -> None:
-    with pytest.raises(ValueError, match="delay"):
+@pytest.mark.parametrize("delay", [-1, -0.001, float("-inf"), timedelta(days=-1), timedelta.min])
+def test_a_moment_that_has_passed_means_now(delay: float | timedelta) -> None:
+    assert RetryAfter(delay).delay == timedelta(0)
+
+
+@pytest.mark.parametrize("delay", [float("nan"), float("inf"), 1e300, 367 * 86_400, timedelta.max])
+def test_retry_after_refuses_a_delay_that_no_timer_can_keep(delay: float | timedelta) -> None:
+    with pytest.raises(InvalidInput, match="delay: must be at most 366 days"):
         RetryAfter(delay)

@@ -39,7 +39,7 @@ def test_only_the_steps_of_the_cycle_are_named(workflow: Workflow) -> None:
     workflow.step(name="y", after=["x", "root"])(noop)
     workflow.step(name="leaf", after="y")(noop)
 
-    with pytest.raises(CyclicWorkflow, match="x -> y -> z -> x$"):
+    with pytest.raises(CyclicWorkflow, match=r"x -> y -> z -> x$"):
         workflow.step(name="z", after=["y", "leaf"])(noop)
 
 
@@ -55,7 +55,7 @@ def test_a_long_cycle_is_found_without_recursion(workflow: Workflow) -> None:
 
 
 def test_a_step_that_waits_for_itself_is_a_cycle_of_one(workflow: Workflow) -> None:
-    with pytest.raises(CyclicWorkflow, match="a -> a$"):
+    with pytest.raises(CyclicWorkflow, match=r"a -> a$"):
         workflow.step(name="a", after="a")(noop)
 
 
@@ -150,7 +150,7 @@ BAD_NAMES = {
 @pytest.mark.parametrize(
     "make",
     [
-        lambda name: Workflow(name),
+        Workflow,
         lambda name: Workflow("w", version=name),
         lambda name: Workflow("w", namespace=name),
         lambda name: Workflow("w", queue=name),
@@ -227,7 +227,7 @@ def test_a_bad_option_of_a_workflow_is_named(options: dict[str, Any], message: s
 
 @pytest.mark.parametrize("handler", [NotAHandler, 17, "noop"])
 def test_what_cannot_be_called_is_no_handler(workflow: Workflow, handler: Any) -> None:
-    with pytest.raises(DefinitionError, match="'s': (a class must derive from StepHandler|the handler must be)"):
+    with pytest.raises(DefinitionError, match=r"'s': (a class must derive from StepHandler|the handler must be)"):
         workflow.step(name="s")(handler)
 
 
