@@ -1,7 +1,11 @@
 """``wfe coordinator``: the process that runs what the hot path cannot."""
 
 import logging
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 from types import FrameType
 
@@ -15,15 +19,18 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.command()
-def coordinator() -> None:
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="A file that is there while it runs: for health checks."
+)
+def coordinator(ready_file: Path | None) -> None:
     """Run retries, timers, polling and the rescue of lost work, until SIGTERM or Ctrl-C.
 
     One is enough; more of them share the work and stand in for each other.
     """
-    run_coordinator(settings_here())
+    run_coordinator(settings_here(), ready_file=ready_file)
 
 
-def run_coordinator(settings: Settings) -> None:
+def run_coordinator(settings: Settings, *, ready_file: Path | None = None) -> None:
     """Run a coordinator in this process until SIGTERM or SIGINT."""
     logging.basicConfig(level=settings.log_level, format=_LOG_FORMAT)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -40,5 +47,18 @@ def run_coordinator(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    supervisor.run()
+    with _present(ready_file):
+        supervisor.run()
     engine.close()
+
+
+@contextmanager
+def _present(file: Path | None) -> Iterator[None]:
+    if file is None:
+        yield
+        return
+    try:
+        file.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        file.unlink(missing_ok=True)

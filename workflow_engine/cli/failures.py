@@ -1,5 +1,6 @@
 """What a failure looks like from the shell: one line on stderr and an exit code."""
 
+import os
 from typing import Final
 
 import click
@@ -52,7 +53,8 @@ def report(error: click.ClickException) -> None:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f" (see `{error.ctx.command_path} --help`)"
     message = error.format_message().rstrip(".") + hint
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    colour = False if os.environ.get("NO_COLOR") else None  # None: only on a terminal
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True, color=colour)
 
 
 def _is_wrong_usage(error: WorkflowEngineError) -> bool:

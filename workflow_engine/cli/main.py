@@ -80,6 +80,8 @@ def root(debug: bool) -> None:
     Try `wfe demo`, then `wfe dev --workflows yourmodule` and `wfe submit NAME` in a second terminal.
     """
     del debug  # read by Root.invoke
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without our letters is no reason to fail

@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+_DRAWING_WIDTH: Final = 100
 _PIPE_WIDTH: Final = 100_000
 """Columns where there is no terminal: nothing is cut for a program that reads along."""
 
@@ -40,6 +43,39 @@ def is_interactive() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown"}
 
 
+def drawing_width() -> int:
+    """Return how wide a drawing may be."""
+    return shutil.get_terminal_size().columns if is_interactive() else _DRAWING_WIDTH
+
+
+def waiting(sentence: str) -> "Waiting":
+    """Return what says, between ``start`` and ``stop``, that something takes its time."""
+    return Status(sentence, console=console(), spinner="dots") if is_interactive() else _Sentence(sentence)
+
+
+class Waiting(Protocol):
+    """Something that a person looks at while waiting."""
+
+    def start(self) -> None:
+        """Show it."""
+
+    def stop(self) -> None:
+        """Take it away; may be repeated."""
+
+
+class _Sentence:
+    """A sentence that stays."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def start(self) -> None:
+        click.echo(self._text)
+
+    def stop(self) -> None:
+        """Nothing to take away."""
+
+
 def console() -> Console:
     """Return a console on stdout."""
     terminal = is_interactive()
@@ -57,6 +93,17 @@ def print_text(text: str) -> None:
     """Print text as it is; line drawing turns into ASCII where stdout has no other letters."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     click.echo(text if encoding.startswith("utf") else text.translate(_ASCII))
+
+
+def print_rich(renderable: RenderableType) -> None:
+    """Print what rich renders; in a pipe without the blanks at the ends of its lines."""
+    out = console()
+    if out.is_terminal:
+        out.print(renderable)
+        return
+    with out.capture() as captured:
+        out.print(renderable)
+    print_text("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_json(value: Any) -> None:
@@ -82,7 +129,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) ->
         table.add_column(column, no_wrap=not last, overflow="ellipsis" if not last else "fold")
     for row in rows:
         table.add_row(*row)
-    console().print(table)
+    print_rich(table)
 
 
 def print_facts(facts: Mapping[str, str | Text | None]) -> None:
@@ -93,7 +140,7 @@ def print_facts(facts: Mapping[str, str | Text | None]) -> None:
     for name, value in facts.items():
         if value is not None:
             table.add_row(name, value)
-    console().print(table)
+    print_rich(table)
 
 
 def state(name: str) -> Text:

@@ -19,7 +19,7 @@ from workflow_engine.cli.output import (
     print_table,
     state,
 )
-from workflow_engine.cli.watching import follow, follow_as_json, print_outcome, run_as_json, step_table
+from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.client import PAGE_LIMIT
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.model.records import RunRecord
@@ -71,11 +71,7 @@ def watch(ctx: click.Context, run_id: str, timeout: float | None, as_json: bool)
     """Show the progress of run RUN_ID until it ends; exit 1 unless it succeeds."""
     with engine_here() as engine:
         run = engine.client.run(run_id)
-        if as_json:
-            ended = follow_as_json(run, timeout)
-        else:
-            follow(run, timeout)
-            ended = print_outcome(run)
+        ended = follow_as_json(run, timeout) if as_json else follow(run, timeout)
         if ended is not RunState.SUCCEEDED:
             ctx.exit(FAILURE)
 
@@ -121,4 +117,4 @@ def _show(run: RunHandle) -> None:
         }
     )
     click.echo()
-    step_table(run.steps())
+    print_steps(run.steps())

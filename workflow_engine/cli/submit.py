@@ -11,7 +11,7 @@ from workflow_engine.bootstrap import Engine
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.output import as_json_option, print_json
-from workflow_engine.cli.watching import follow, print_outcome, run_as_json
+from workflow_engine.cli.watching import follow, run_as_json
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.definitions.policies import Priority
 from workflow_engine.model.run import RunState
@@ -129,5 +129,4 @@ def _wait(run: RunHandle, timeout: float | None, *, as_json: bool) -> RunState:
         state = run.wait(timeout).state
         print_json(run_as_json(run) | {"created": run.created, "result": run.result})
         return state
-    follow(run, timeout)
-    return print_outcome(run)
+    return follow(run, timeout)

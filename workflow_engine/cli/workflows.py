@@ -1,6 +1,5 @@
 """``wfe workflows``: which there are, and what they look like."""
 
-import shutil
 from typing import Any
 
 import click
@@ -8,14 +7,12 @@ import click
 from workflow_engine.bootstrap import Engine
 from workflow_engine.cli.attaching import settings_here, settings_if_any
 from workflow_engine.cli.canvas import draw_canvas
-from workflow_engine.cli.output import as_json_option, is_interactive, moment, print_json, print_table, print_text
+from workflow_engine.cli.output import as_json_option, drawing_width, moment, print_json, print_table, print_text
 from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.errors import WorkflowNotFound
 from workflow_engine.plan.compiler import compile_plan
 from workflow_engine.plan.drawing import draw, mermaid
 from workflow_engine.plan.plan import Plan
-
-_PIPED_WIDTH = 100
 
 
 @click.group()
@@ -87,11 +84,6 @@ def find_plan(name: str, version: str | None) -> Plan:
         return _find_registered(engine, name, version)
 
 
-def width() -> int:
-    """Return how wide a drawing may be."""
-    return shutil.get_terminal_size().columns if is_interactive() else _PIPED_WIDTH
-
-
 def _find_registered(engine: Engine, name: str, version: str | None) -> Plan:
     namespace = engine.settings.namespace
     with engine.store.single() as tx:
@@ -110,7 +102,7 @@ def _show(plan: Plan) -> None:
     if plan.description:
         click.echo(plan.description)
     click.echo()
-    print_text(draw(plan, width()))
+    print_text(draw(plan, drawing_width()))
 
 
 def _loaded(engine: Engine) -> dict[tuple[str, str], dict[str, Any]]:

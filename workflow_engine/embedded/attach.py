@@ -17,13 +17,17 @@ _LOCK_NAME = "lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A running development server; ``links`` are the addresses of what else it started, by name."""
+    """A running development server.
+
+    ``links`` are the addresses of what else it started, by name; ``workflows`` the import paths of what it runs.
+    """
 
     folder: Path
     pid: int
     database_url: str = field(repr=False)  # has a password
     broker_url: str = field(repr=False)
     links: Mapping[str, str] = field(default_factory=dict)
+    workflows: tuple[str, ...] = ()
 
 
 def lock_path(folder: Path) -> Path:
@@ -56,7 +60,7 @@ def _read(folder: Path) -> Attached | None:
         if record.stat().st_uid != os.geteuid():
             return None  # anybody may leave such a file in a shared parent folder
         fields = json.loads(record.read_text())
-        attached = Attached(**fields | {"folder": folder})
+        attached = Attached(**fields | {"folder": folder, "workflows": tuple(fields.get("workflows", ()))})
         running = is_held(lock_path(folder)) and owner_of(lock_path(folder)) == attached.pid
     except (OSError, ValueError, TypeError):
         return None

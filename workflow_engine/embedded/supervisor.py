@@ -60,6 +60,7 @@ class Supervisor:
         database_url: str | None = None,
         broker_url: str | None = None,
         links: Mapping[str, str] | None = None,
+        workflows: Sequence[str] = (),
     ) -> None:
         names = [service.name for service in services]
         if len(set(names)) < len(names):
@@ -71,6 +72,7 @@ class Supervisor:
         self._say = say
         self._given_urls = (database_url, broker_url)
         self._links = dict(links or {})
+        self._workflows = tuple(workflows)
         self._services: list[RunningService] = []
         self._keepers: list[Keeper] = []
         self._server_keepers: list[Keeper] = []
@@ -108,6 +110,10 @@ class Supervisor:
     def request_stop(self) -> None:
         """Make :meth:`run` stop everything and return."""
         self._stopping.set()
+
+    def is_stopping(self, within: float = 0.0) -> bool:
+        """Tell whether it stops, or begins to within so many seconds: for threads that use what it runs."""
+        return self._stopping.wait(within)
 
     def pids(self) -> Mapping[str, int]:
         """Return the process id of each service that runs, by name."""
@@ -165,6 +171,7 @@ class Supervisor:
                 database_url=urls.database_url,
                 broker_url=urls.broker_url,
                 links=self._links,
+                workflows=self._workflows,
             )
         )
         self._to_undo.callback(withdraw, self.folder)

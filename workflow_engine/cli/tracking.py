@@ -1,0 +1,116 @@
+"""A run as its events tell it: cheap to follow, because only what is new is read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from threading import Event as Flag
+from time import monotonic
+from typing import Any, Final, Self
+
+from workflow_engine.client.handle import RunHandle
+from workflow_engine.errors import RunTimeout
+from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
+from workflow_engine.model.step import FINAL_STEP_STATES, StepState
+
+LOOK_SECONDS: Final = 0.1
+"""Between two looks at a run."""
+
+_STATE_AFTER: Final[Mapping[str, StepState]] = {
+    "step.dispatched": StepState.DISPATCHED,
+    "step.released": StepState.READY,
+    "step.started": StepState.RUNNING,
+    "step.completed": StepState.SUCCEEDED,
+    "step.retrying": StepState.RETRYING,
+    "step.lost": StepState.READY,
+    "step.failed": StepState.FAILED,
+    "step.skipped": StepState.SKIPPED,
+    "step.cancelled": StepState.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLine:
+    """What a person wants to know of a step."""
+
+    name: str
+    state: StepState = StepState.WAITING
+    attempt: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, step: StepRecord) -> Self:
+        """Return a step's row as a line."""
+        return cls(
+            name=step.name,
+            state=step.state,
+            attempt=step.attempt,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+            error=step.error,
+        )
+
+    def after(self, event: EventRecord) -> Self:
+        """Return the line as it is after an event of its step."""
+        state = _STATE_AFTER.get(event.name)
+        if state is None:
+            return self
+        starts = state is StepState.RUNNING
+        return replace(
+            self,
+            state=state,
+            attempt=event.attempt or self.attempt,
+            started_at=event.occurred_at if starts else self.started_at,
+            finished_at=event.occurred_at if state in FINAL_STEP_STATES else None,
+            error=event.data if event.data.get("error_class") else None if starts else self.error,
+        )
+
+
+class Track:
+    """One run, kept up to date by ``look``."""
+
+    def __init__(self, run: RunHandle) -> None:
+        """Start from nothing; the first ``look`` tells the past."""
+        self.run = run
+        self.record: RunRecord = run.record
+        self._lines = {step.name: StepLine(name=step.name) for step in run.steps()}
+        self._last_event = 0
+
+    @property
+    def steps(self) -> Sequence[StepLine]:
+        """The steps in topological order."""
+        return list(self._lines.values())
+
+    @property
+    def done(self) -> int:
+        """How many steps have ended."""
+        return sum(line.state in FINAL_STEP_STATES for line in self._lines.values())
+
+    def look(self) -> list[EventRecord]:
+        """Read what is new; return the events."""
+        self.record = self.run.record  # first: what ended the run is in the log by then
+        news: list[EventRecord] = []
+        while found := self.run.events(after=self._last_event):
+            self._last_event = found[-1].id
+            news += found
+        for event in news:
+            if event.step is not None:
+                self._lines[event.step] = self._lines[event.step].after(event)
+        return news
+
+
+def looks(track: Track, timeout: float | None = None) -> Iterator[list[EventRecord]]:
+    """Look again and again until the run has ended; yield what was new each time.
+
+    Raises:
+        RunTimeout: it had not ended after ``timeout`` seconds; it goes on.
+    """
+    deadline = None if timeout is None else monotonic() + timeout
+    while True:
+        yield track.look()
+        if track.record.is_final:
+            return
+        if deadline is not None and monotonic() >= deadline:
+            raise RunTimeout(track.run.id, track.record.state, timeout or 0.0)
+        Flag().wait(LOOK_SECONDS)
