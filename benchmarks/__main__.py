@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with lent as servers, started_session(servers) as session:
         for name in options.only:
             if name in WORKLOADS:
-                rounds = [session.round(WORKLOADS[name], number) for number in range(options.rounds)]
+                rounds = session.rounds(WORKLOADS[name], options.rounds, options.patience)
                 found[name] = {
                     "rounds": report.rounds_as_json(rounds),
                     "ratios": {each: median(report.ratios(rounds, each)) for each in rounds[0] if each != "celery"},
@@ -72,6 +72,13 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, choices=range(1, 51), metavar="N")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="for each workload, how long to wait for a quiet machine and repeat what others disturbed",
+    )
     parser.add_argument(
         "--only",
         type=_names,

@@ -3,6 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event as Flag
+from time import monotonic
+from typing import Final
 
 _PROC = Path("/proc")
 _PARENT, _TIMES = 1, slice(11, 15)
@@ -10,6 +13,11 @@ _PARENT, _TIMES = 1, slice(11, 15)
 
 _BUSY = (1, 2, 3, 6, 7, 8)
 """Fields of the first line of ``/proc/stat``: user, nice, system, interrupts, steal; not idle and waiting."""
+
+_SAMPLE: Final = 0.4
+
+QUIET: Final = 0.1
+"""Share of the processors that others may take in a round that counts as quiet."""
 
 
 class Meter:
@@ -39,15 +47,28 @@ class Meter:
         own = os.times()
         if used:
             used["client"] = own.user + own.system
-            used["others"] = self._machine() - sum(used.values())
+            used["others"] = machine_seconds() - sum(used.values())
         return used
-
-    def _machine(self) -> float:
-        fields = (_PROC / "stat").read_text().split("\n", 1)[0].split()
-        return sum(int(fields[number]) for number in _BUSY) / self._tick
 
     def _seconds(self, fields: list[str]) -> float:
         return sum(int(field) for field in fields[_TIMES]) / self._tick
+
+
+def machine_seconds() -> float:
+    """Return the processor time that everything on this machine has used so far; 0 where that cannot be read."""
+    if not (_PROC / "stat").exists():
+        return 0.0
+    fields = (_PROC / "stat").read_text().split("\n", 1)[0].split()
+    return sum(int(fields[number]) for number in _BUSY) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_for_quiet(deadline: float) -> None:
+    """Come back when the machine has little to do, at the latest at ``deadline`` (of ``monotonic``)."""
+    while monotonic() < deadline:
+        before = machine_seconds()
+        Flag().wait(_SAMPLE)
+        if machine_seconds() - before < QUIET * _SAMPLE * (os.cpu_count() or 1):
+            return
 
 
 def difference(after: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:

@@ -1,16 +1,12 @@
 """Prints what was measured, for people."""
 
-import os
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from benchmarks.cpu import QUIET
 from benchmarks.messages import LIMIT, Weights
 from benchmarks.session import Growth, Round, Workload
-from benchmarks.sides import Timing
-
-QUIET = 0.1
-"""Share of the processors that others may take in a round that counts as quiet."""
 
 PARTS = ("worker", "pool", "postgres", "valkey", "client")
 
@@ -24,9 +20,7 @@ def print_workload(workload: Workload, rounds: Sequence[Round]) -> None:
     """Print every round, the medians, the ratios and who used the processor."""
     print(f"\n{workload.title}: seconds from the first submission to the last step")
     for number, each in enumerate(rounds, 1):
-        times = "  ".join(
-            f"{name} {timing.finished:.3f} ({_others(timing):.0%} others)" for name, timing in each.items()
-        )
+        times = "  ".join(f"{name} {timing.finished:.3f} ({timing.others:.0%} others)" for name, timing in each.items())
         print(f"  round {number}: {times}")
     for name in rounds[0]:
         taken = median(each[name].finished for each in rounds)
@@ -81,19 +75,13 @@ def rounds_as_json(rounds: Sequence[Round]) -> list[dict[str, Any]]:
 
 def quiet(rounds: Sequence[Round]) -> list[Round]:
     """Return the rounds in which nothing else took much of the machine."""
-    return [each for each in rounds if all(_others(timing) <= QUIET for timing in each.values())]
+    return [each for each in rounds if all(timing.others <= QUIET for timing in each.values())]
 
 
 def _ratio(rounds: Sequence[Round], name: str) -> str:
     undisturbed = quiet(rounds)
     alone = f"; {median(ratios(undisturbed, name)):.2f} in {len(undisturbed)} quiet rounds" if undisturbed else ""
     return f"{median(ratios(rounds, name)):.2f}{alone}"
-
-
-def _others(timing: Timing) -> float:
-    """Return the share of the machine's processor time that other programs took meanwhile."""
-    taken = timing.cpu.get("others", 0.0)  # a little below nothing at times: the two are counted in different ways
-    return max(0.0, taken / (timing.finished * (os.cpu_count() or 1)))
 
 
 def _cpu(rounds: Sequence[Round], name: str, steps: int) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final
 
 from benchmarks.configuration import CANVAS_QUEUE, ENGINE_QUEUE
-from benchmarks.cpu import Meter
+from benchmarks.cpu import QUIET, Meter, wait_for_quiet
 from benchmarks.servers import Servers
 from benchmarks.sides import CanvasSide, EngineSide, Job, Side, Timing
 from benchmarks.trace import StepsMissing
@@ -84,15 +84,27 @@ class Session:
             side.run(side.chain(CHAIN))
             side.run(side.wide(WIDE))
 
-    def round(self, workload: Workload, number: int) -> Round:
-        """Run a workload once on each contestant; who goes first alternates with ``number``."""
+    def rounds(self, workload: Workload, number: int, patience: float) -> list[Round]:
+        """Run a workload so many times on each contestant; who goes first alternates.
+
+        For ``patience`` seconds in all it waits for a quiet machine, and repeats what was disturbed.
+        """
+        deadline = monotonic() + patience
+        return [self._round(workload, index, deadline) for index in range(number)]
+
+    def _round(self, workload: Workload, index: int, deadline: float) -> Round:
         names = list(workload.jobs)
-        order = names if number % 2 == 0 else names[::-1]
-        timings = {}
-        for name in order:
-            side, job = workload.jobs[name](self)
-            timings[name] = side.run(job)
+        order = names if index % 2 == 0 else names[::-1]
+        timings = {name: self._undisturbed(workload.jobs[name], deadline) for name in order}
         return {name: timings[name] for name in names}
+
+    def _undisturbed(self, prepare: Callable[["Session"], tuple[Side, Job]], deadline: float) -> Timing:
+        while True:
+            wait_for_quiet(deadline)
+            side, job = prepare(self)
+            timing = side.run(job)
+            if timing.others <= QUIET or monotonic() >= deadline:
+                return timing
 
     def submit_round(self, number: int) -> dict[str, float]:
         """Return submissions a second of diamonds to a queue that nobody reads, for each way of submitting."""

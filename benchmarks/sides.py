@@ -1,6 +1,7 @@
 """The two sides of the comparison: each prepares a shape, submits it, and proves afterwards that it ran."""
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,12 @@ class Timing:
     finished: float
     cpu: Mapping[str, float]
     """Processor seconds of each part."""
+
+    @property
+    def others(self) -> float:
+        """The share of the machine's processors that other programs took meanwhile."""
+        taken = self.cpu.get("others", 0.0)  # a little below nothing at times: the two are counted in different ways
+        return max(0.0, taken / (self.finished * (os.cpu_count() or 1)))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
