@@ -33,7 +33,9 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--workflow", help="Only runs of this workflow.")
-@click.option("--state", "states", multiple=True, type=click.Choice(list(RunState)), help="May be repeated.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([each.value for each in RunState]), help="May be repeated."
+)
 @click.option("--tag", help="Only runs with this tag.")
 @click.option("--limit", type=click.IntRange(1, PAGE_LIMIT), default=20, show_default=True, help="How many.")
 @as_json_option
