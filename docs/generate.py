@@ -225,17 +225,51 @@ def _commands(command: click.Command, parent: click.Context | None = None) -> It
 
 def _command_section(context: click.Context) -> str:
     command = context.command
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    arguments = [each.make_metavar(context) for each in command.params if isinstance(each, click.Argument)]
+    usage = " ".join([context.command_path, "[OPTIONS]", *(each for each in arguments if "OPTIONS" not in each)])
     parts = [f"## {context.command_path}", _paragraphs(command.help or ""), f"```text\n{usage}\n```"]
-    records = [record for each in command.params if (record := each.get_help_record(context))]
-    if records:
-        parts.append(_table(["option", "meaning"], [[f"`{name}`", meaning] for name, meaning in records]))
+    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+    if options:
+        parts.append(_table(["option", "meaning"], [_option_row(option) for option in options]))
     return "\n\n".join(parts)
 
 
+def _option_row(option: click.Option) -> list[str]:
+    """Written here rather than taken from click, whose wording changes between its releases."""
+    names = " / ".join([", ".join(option.opts), *option.secondary_opts])
+    value = "" if option.is_flag else " " + (option.metavar or _value_name(option.type))
+    notes = [option.help or ""]
+    if option.multiple and "repeated" not in notes[0]:
+        notes.append("May be repeated.")
+    if isinstance(option.type, click.IntRange | click.FloatRange):
+        notes.append(_span(option.type.min, option.type.max))
+    if option.show_default:
+        notes.append(f"Default: `{option.default}`.")
+    return [f"`{names}{value}`", " ".join(note for note in notes if note)]
+
+
+def _value_name(kind: click.ParamType[Any]) -> str:
+    if isinstance(kind, click.Choice):
+        return "|".join(str(getattr(choice, "value", choice)) for choice in kind.choices)
+    if isinstance(kind, click.Path):
+        return "FOLDER" if not kind.file_okay else "PATH"
+    return {"integer": "N", "integer range": "N", "float": "NUMBER", "float range": "NUMBER"}.get(kind.name, "TEXT")
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"At least {low:g}." if low is not None else f"At most {high:g}."
+    return f"{low:g} to {high:g}."
+
+
 def _paragraphs(text: str) -> str:
-    clean = inspect.cleandoc(text).replace("\b\n", "").replace("\f", "")
-    return re.sub(r"``(.+?)``", r"`\1`", clean)
+    """Return a command's help in Markdown; what click is told not to wrap (``\\b``) is an example."""
+    paragraphs = inspect.cleandoc(text).replace("\f", "").split("\n\n")
+    return "\n\n".join(_example(each[2:]) if each.startswith("\b\n") else each for each in paragraphs)
+
+
+def _example(text: str) -> str:
+    return f"```text\n{textwrap.dedent(text)}\n```"
 
 
 # States
@@ -316,7 +350,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _doc(cls: type) -> str:
     """Return a class's docstring as one line, in Markdown."""
-    text = " ".join(inspect.cleandoc(cls.__doc__ or "").split())
+    text = " ".join(inspect.cleandoc(cls.__doc__ or "").partition("\n\nRaises:")[0].split())
     return text.replace("``", "`")
 
 

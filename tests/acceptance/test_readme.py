@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.support.doc_blocks import ROOT, Reader, blocks_of
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WITH_CODE = [page for page in PAGES if any(block.language not in {"mermaid", "json"} for block in blocks_of(page))]
+WITH_CODE = [page for page in PAGES if any(block.is_code for block in blocks_of(page))]
 
 
 @pytest.fixture
@@ -32,4 +32,4 @@ def test_every_block_of_a_page_works(page: Path, tmp_path: Path, empty_database:
     with Reader(tmp_path, database_url=empty_database, broker_url=broker_url) as reader:
         for block in blocks_of(page):
             reader.follow(block)
-        reader.check_lasting()
+        reader.finish()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.processes import wait_until
-from workflow_engine.embedded.attach import find_running
+from workflow_engine.embedded.ports import free_port
 from workflow_engine.embedded.processes import ChildProcess, Program
 
 ROOT: Final = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ _FILE_NAME: Final = re.compile(r"# (\w+\.(?:py|toml))\n")
 _RUN_ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _EXIT: Final = re.compile(r"#.*\bexits? (?:with )?(\d)")
 _LASTING: Final[Mapping[str, str]] = {
-    r"wfe dev\b": "",
+    r"wfe dev\b": "everything is up",
     r"wfe coordinator\b": "running: ",
     r"wfe flower\b": "Visit me at",
     r"wfe worker\b|celery .*\bworker\b": r" ready\.",
@@ -45,6 +45,11 @@ class Block:
     text: str
     follows: bool
     """Nothing but blank lines stand between this block and the one before."""
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is something to do."""
+        return self.language in {"python", "shell", ""}
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -74,12 +79,10 @@ class _Lasting:
     log: Path
     ready: str
 
-    def is_ready(self, folder: Path) -> bool:
+    def is_ready(self) -> bool:
         """Tell whether it has said so; fail if it has ended."""
         assert self.process.returncode is None, self.story()
-        if self.ready:
-            return re.search(self.ready, self.log.read_text()) is not None
-        return find_running(folder) is not None
+        return re.search(self.ready, self.log.read_text()) is not None
 
     def story(self) -> str:
         """What it did so far."""
@@ -98,6 +101,7 @@ class Reader:
         self._environment = _environment(folder)
         self._lasting: list[_Lasting] = []
         self._output = ""
+        self._unused: set[str] = set()
         self._run_id = "RUN_ID"
 
     def __enter__(self) -> "Reader":
@@ -111,19 +115,23 @@ class Reader:
     def follow(self, block: Block) -> None:
         """Do what a block says; fail where it does not work."""
         text = block.text
+        self._unused = {module for module in self._unused if not re.search(rf"\b{module}\b", text)}
         for placeholder, address in self._addresses.items():
             text = text.replace(placeholder, address)
         {
             "python": self._run_python,
             "shell": self._run_shell,
+            "": self._run_shell,
             "toml": self._write_toml,
             "json": lambda block, text: json.loads(text),
             "text": self._compare,
             "mermaid": lambda block, text: None,
         }[block.language](block, text)
 
-    def check_lasting(self) -> None:
-        """Fail if something that should still run has ended."""
+    def finish(self) -> None:
+        """Import the files that no block made use of; fail if something that should still run has ended."""
+        for module in self._unused:
+            self._run([sys.executable, "-c", f"import {module}"], f"{module}.py")
         self._wait_until_ready()
         for lasting in self._lasting:
             assert lasting.process.returncode is None, lasting.story()
@@ -132,9 +140,10 @@ class Reader:
         named = _FILE_NAME.match(text)
         name = named[1] if named else f"block_{block.line}.py"
         (self._folder / name).write_text(text)
-        code = [f"import {name.removesuffix('.py')}"] if named else []
-        arguments = ["-c", *code] if named else [name]
-        self._output = self._run([sys.executable, *arguments], str(block))
+        if named:
+            self._unused.add(name.removesuffix(".py"))
+        else:
+            self._output = self._run([sys.executable, name], str(block))
 
     def _write_toml(self, block: Block, text: str) -> None:
         named = _FILE_NAME.match(text)
@@ -193,7 +202,7 @@ class Reader:
     def _wait_until_ready(self) -> None:
         """Several start at the same time; whoever needs them waits."""
         for lasting in self._lasting:
-            wait_until(lambda one=lasting: one.is_ready(self._folder), within=60, why=f"`{lasting.command}` is ready")
+            wait_until(lambda one=lasting: one.is_ready(), within=60, why=f"`{lasting.command}` is ready")
 
     def _compare(self, block: Block, text: str) -> None:
         """The block shows what the command before it printed; ``…`` stands for anything, alone for any lines."""
@@ -228,6 +237,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
         "PYTHONPATH": str(folder),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "FLOWER_PORT": str(free_port()),  # 5555 may be another page's
     }
 
 
