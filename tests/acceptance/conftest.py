@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.support.checker import check
 from tests.support.processes import Stage, stage
 from workflow_engine.embedded.broker import EmbeddedBroker
+from workflow_engine.embedded.postgres import EmbeddedPostgres
 from workflow_engine.store.migration import upgrade
 
 StageMaker = Callable[..., AbstractContextManager[Stage]]
@@ -109,4 +110,12 @@ def lonely_stage(new_stage: StageMaker) -> Iterator[Stage]:
 def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     """A broker that the test may stop, flush and start again."""
     with EmbeddedBroker(tmp_path / "broker", persistent=False) as server:
+        yield server
+
+
+@pytest.fixture
+def own_database(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that the test may stop and start again."""
+    with EmbeddedPostgres(tmp_path / "postgres", fsync=False) as server:
+        upgrade(server.url)
         yield server

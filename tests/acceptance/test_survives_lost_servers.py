@@ -2,9 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import redis
@@ -12,31 +9,9 @@ import redis
 from tests.acceptance import flows
 from tests.acceptance.conftest import StageMaker
 from tests.support.checker import check
-from tests.support.processes import event_names, states, wait_for_all, wait_until
-from workflow_engine import DatabaseUnavailable, RunHandle
+from tests.support.processes import answering, event_names, states, wait_for_all, wait_until
 from workflow_engine.embedded.broker import EmbeddedBroker
 from workflow_engine.embedded.postgres import EmbeddedPostgres
-from workflow_engine.store.migration import upgrade
-
-
-@pytest.fixture
-def own_database(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL that the test may stop and start again."""
-    with EmbeddedPostgres(tmp_path / "postgres", fsync=False) as server:
-        upgrade(server.url)
-        yield server
-
-
-def patient(runs: list[RunHandle]) -> list[RunHandle]:
-    """Return the runs once the database answers this process again: its own connections broke too."""
-
-    def answers() -> bool:
-        with suppress(DatabaseUnavailable):
-            return bool(runs[0].state)
-        return False
-
-    wait_until(answers, why="the client has a connection again")
-    return runs
 
 
 def kill(server: EmbeddedPostgres) -> None:
@@ -96,7 +71,7 @@ def test_a_restarted_database_loses_no_run(
             own_database.stop()
             own_database.start()
 
-        assert wait_for_all(patient(runs)) == ["succeeded"] * 25
+        assert wait_for_all(answering(runs)) == ["succeeded"] * 25
         check(stage)
 
 
@@ -117,7 +92,7 @@ def test_no_message_is_acknowledged_before_its_commit(
         assert broker.hlen("unacked") == 1
 
         own_database.start()
-        assert wait_for_all(patient([run])) == ["succeeded"]
+        assert wait_for_all(answering([run])) == ["succeeded"]
         wait_until(lambda: broker.hlen("unacked") == 0, why="now it is acknowledged")
         check(stage)
 
@@ -135,7 +110,7 @@ def test_a_heartbeat_does_not_fail_a_step_because_the_database_is_away(
         own_database.start()
         stage.open_gate("go")
 
-        assert wait_for_all(patient([run])) == ["succeeded"]
+        assert wait_for_all(answering([run])) == ["succeeded"]
         assert event_names(run, "step.failed", "step.lost") == []
         check(stage)
 
@@ -153,5 +128,5 @@ def test_a_killed_database_loses_no_run(
             wait_until(lambda calls=calls: len(stage.traced()) >= calls, within=60)
             kill(own_database)
 
-        assert wait_for_all(patient(runs), within=90) == ["succeeded"] * 100
+        assert wait_for_all(answering(runs), within=90) == ["succeeded"] * 100
         check(stage, claims_may_be_lost=True)

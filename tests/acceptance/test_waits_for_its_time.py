@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from tests.acceptance import flows
-from tests.support.processes import Stage, event_names, states, wait_for_all
+from tests.support.processes import Stage, event_names, states, wait_for_all, wait_until
 from workflow_engine import AsyncClient
 
 
@@ -45,6 +45,30 @@ def test_a_run_that_began_in_time_does_not_expire(running: Stage) -> None:
     running.open_gate("in time")
 
     assert run.wait(timeout=20).state == "succeeded"
+
+
+def test_a_retry_that_fell_due_while_no_coordinator_ran_happens_when_one_is_back(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    stage.start_worker("-c1")
+    run = stage.submit(flows.flaky, {"failures": 1})
+    others = [stage.submit(flows.diamond, {"n": number}) for number in range(5)]
+    assert wait_for_all(others) == ["succeeded"] * 5  # the hot path needs no coordinator
+    wait_until(lambda: states(run)["sometimes"] == "retrying")
+
+    stage.start_coordinator()
+
+    assert run.wait(timeout=20).state == "succeeded"
+
+
+def test_several_coordinators_dispatch_each_attempt_once(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    for _ in range(3):
+        stage.start_coordinator()
+    stage.start_worker("-c2")
+
+    runs = stage.client.submit_many(flows.flaky, [{"failures": 2}] * 20)
+
+    assert wait_for_all(runs) == ["succeeded"] * 20  # and the checker counts what was dispatched
 
 
 def test_asyncio_callers_submit_wait_and_read(running: Stage) -> None:

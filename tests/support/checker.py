@@ -107,11 +107,14 @@ def check_step(history: History, step: Any, events: Sequence[Any]) -> None:
 
 def check_attempts(history: History, step: Any, events: Sequence[Any]) -> None:
     """Attempts are numbered from 1 without gaps, each began at most once, and each that began ended once."""
-    dispatched = {event.attempt for event in events if event.name == "step.dispatched"}
+    sent = [event.attempt for event in events if event.name == "step.dispatched"]
+    released = sum(event.name == "step.released" for event in events)
+    dispatched = set(sent)
     started = Counter(event.attempt for event in events if event.name == "step.started")
     ended = Counter(event.attempt for event in events if event.name in _ATTEMPT_ENDS)
     where = f"step {step.name}"
     history.expect(dispatched == set(range(1, len(dispatched) + 1)), f"{where}: attempts {sorted(dispatched)}")
+    history.expect(len(sent) <= len(dispatched) + released, f"{where}: dispatched {sent}, released {released} times")
     history.expect(started.keys() <= dispatched, f"{where}: started {sorted(started)}, dispatched {sorted(dispatched)}")
     for attempt, times in started.items():
         history.expect(times == 1, f"{where}: attempt {attempt} started {times} times")

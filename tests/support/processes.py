@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from workflow_engine import Client, Engine, RunHandle, Settings, Workflow
+from workflow_engine import Client, DatabaseUnavailable, Engine, RunHandle, Settings, Workflow
 from workflow_engine.embedded.processes import ChildProcess, Program
 from workflow_engine.engine.supervisor import Supervisor
 
@@ -224,6 +224,18 @@ def count_completions(run: RunHandle) -> dict[str, int]:
         if event.name == "step.completed":
             counts[event.step or ""] = counts.get(event.step or "", 0) + 1
     return counts
+
+
+def answering(runs: list[RunHandle]) -> list[RunHandle]:
+    """Return the runs once the database answers this process again: a restart breaks its connections, too."""
+
+    def answers() -> bool:
+        with suppress(DatabaseUnavailable):
+            return bool(runs[0].state)
+        return False
+
+    wait_until(answers, why="the client has a connection again")
+    return runs
 
 
 def wait_for_all(runs: Iterable[RunHandle], within: float = 30.0) -> list[str]:
