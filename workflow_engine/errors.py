@@ -98,7 +98,7 @@ class IllegalTransition(WorkflowEngineError):
     """A state machine has no such move."""
 
     def __init__(self, state: str, trigger: str) -> None:
-        super().__init__(f"nothing leads from {state!r} by {trigger!r}")
+        super().__init__(f"nothing leads from '{state}' by '{trigger}'")
         self.state = state
         self.trigger = trigger
 
@@ -119,7 +119,7 @@ class RunTimeout(WorkflowEngineError, TimeoutError):
     """A run had not finished when the wait ended; the run goes on."""
 
     def __init__(self, run_id: str, state: str, timeout: float) -> None:
-        super().__init__(f"run {run_id} is still {state!r} after {timeout:g} s")
+        super().__init__(f"run {run_id} is still '{state}' after {timeout:g} s")
         self.run_id = run_id
         self.state = state
 

@@ -20,7 +20,7 @@ from tests.support.recording import (
 )
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun, DispatchReady, ReleaseSteps, StepAttempt
+from workflow_engine.model.commands import CancelRun, DispatchReady, ReleaseSteps, StepAttempt, StopStep
 from workflow_engine.store.transaction import Store
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -374,3 +374,52 @@ def test_hot_updates_stay_in_their_page(processor: Processor, dispatcher: Record
         ).fetchone()
 
     assert row.hot / row.updated > 0.6
+
+
+def test_a_handler_that_says_cancelled_in_a_run_that_is_not_has_failed(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": ("a",)}))
+    message = dispatcher.take("a")
+    claim(processor, message)
+
+    processor.execute(StopStep(**key(message)))
+
+    assert states(store, run_id) == {"a": "failed", "b": "cancelled"}
+    assert run_state(store, run_id) == "failed"
+
+
+def test_what_is_sent_again_keeps_the_priority_of_its_run(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    submit(processor, graph(DIAMOND), priority=3)
+    first = dispatcher.take("a")
+    claim(processor, first)
+    complete(processor, first)
+    dispatcher.sent.clear()
+
+    claim(processor, first)
+
+    assert [(message.step, message.priority) for message in dispatcher.sent] == [("b", 3), ("c", 3)]
+
+
+def test_due_steps_are_sent_most_urgent_first_and_equals_as_they_became_due(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    workflow = graph({"a": ()})
+    runs = [submit(processor, workflow, priority=number % 2) for number in range(60)]
+    dispatcher.is_down = False
+    age = {run_id: (number * 37) % 60 for number, run_id in enumerate(runs)}
+    with store.single() as tx:
+        tx.connection.execute("ANALYZE")
+        for run_id in runs:
+            tx.connection.execute(
+                "UPDATE steps SET ready_at = now() - make_interval(secs => %s) WHERE run_id = %s", [age[run_id], run_id]
+            )
+
+    processor.execute(DispatchReady(limit=100))
+
+    sent = [(message.priority, age[message.run_id]) for message in dispatcher.sent]
+    assert sent == sorted(sent, key=lambda each: (-each[0], -each[1]))
+    assert len(sent) == 60

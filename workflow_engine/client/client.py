@@ -18,7 +18,7 @@ from workflow_engine.model.commands import SubmitRun
 from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
-from workflow_engine.model.run_options import RunOptions, run_options
+from workflow_engine.model.run_options import RunOptions, check_text, run_options
 from workflow_engine.plan.compiler import compile_plan
 from workflow_engine.store.session import caller_transaction
 from workflow_engine.store.transaction import Store
@@ -119,10 +119,10 @@ class WorkflowClient:
         Raises:
             RunNotFound: there is none.
         """
-        handle = self._handle(RunId(run_id))
-        if handle.record.namespace != self._namespace:
+        record = self._handle(RunId(run_id)).record
+        if record.namespace != self._namespace:
             raise RunNotFound(run_id)
-        return handle
+        return self._handle(record.id)  # its usual form, whatever the form it was asked by
 
     def runs(
         self,
@@ -138,13 +138,12 @@ class WorkflowClient:
         Raises:
             InvalidInput: a state that does not exist, or a limit out of range.
         """
-        if not 1 <= limit <= PAGE_LIMIT:
-            raise InvalidInput("limit", f"must be from 1 to {PAGE_LIMIT}, not {limit}")
+        _check_limit(limit)
         wanted = RunFilter(
             namespace=self._namespace,
-            workflow=workflow,
+            workflow=None if workflow is None else check_text("workflow", workflow),
             states=[_run_state(state) for state in states],
-            tag=tag,
+            tag=None if tag is None else check_text("tag", tag),
             before=None if before is None else (before.created_at, before.id),
         )
         with self._store.single() as tx:
@@ -170,7 +169,7 @@ class WorkflowClient:
         return known[1]
 
     def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
-        definition = self._loaded(workflow, version) if isinstance(workflow, str) else workflow
+        definition = workflow if isinstance(workflow, Workflow) else self._loaded(workflow, version)
         if definition is not None:
             value = definition.storable_input(value)
         text = input_as_json(value, self._input_limit)
@@ -184,6 +183,9 @@ class WorkflowClient:
         )
 
     def _loaded(self, name: str, version: str | None) -> Workflow | None:
+        check_text("workflow", name)
+        if version is not None:
+            check_text("version", version)
         try:
             return self._registry.get(name, namespace=self._namespace, version=version)
         except WorkflowNotFound:
@@ -207,6 +209,11 @@ class WorkflowClient:
 def _digest(text: str) -> str:
     """Return what two inputs share if and only if they are equal: the order of an object's keys does not count."""
     return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
+
+
+def _check_limit(limit: object) -> None:
+    if not isinstance(limit, int) or not 1 <= limit <= PAGE_LIMIT:
+        raise InvalidInput("limit", f"must be from 1 to {PAGE_LIMIT}, not {limit!r}")
 
 
 def _run_state(state: str) -> RunState:

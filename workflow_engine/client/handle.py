@@ -1,15 +1,17 @@
 """RunHandle: one run, as its submitter sees it."""
 
+import math
 from threading import Event as Flag
 from time import monotonic
 from typing import Any, Final, Self
 
 from workflow_engine.engine.processor import Processor
-from workflow_engine.errors import RunNotFound, RunTimeout
+from workflow_engine.errors import InvalidInput, RunNotFound, RunTimeout
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import CancelRun
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
+from workflow_engine.model.run_options import cancel_options
 from workflow_engine.model.step import StepState
 from workflow_engine.store.transaction import Store
 
@@ -80,7 +82,10 @@ class RunHandle:
         Raises:
             RunTimeout: it had not ended by then; it goes on.
             RunNotFound: it is not there.
+            InvalidInput: ``timeout`` is no number of seconds.
         """
+        if timeout is not None and math.isnan(timeout):
+            raise InvalidInput("timeout", "must be seconds, not NaN: that would wait for ever")
         deadline = None if timeout is None else monotonic() + timeout
         pause = _FIRST_LOOK
         while (state := self.state) not in FINAL_RUN_STATES:
@@ -107,5 +112,10 @@ class RunHandle:
             return tx.views.events_of(self.id, after)
 
     def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
-        """Cancel what has not started and let what runs end; False if the run had ended already."""
-        return bool(self._processor.execute(CancelRun(run_id=self.id, reason=reason, actor=actor)))
+        """Cancel what has not started and let what runs end; False if the run had ended already.
+
+        Raises:
+            InvalidInput: ``reason`` or ``actor`` is no text, or too long.
+        """
+        said = cancel_options(reason, actor)
+        return bool(self._processor.execute(CancelRun(run_id=self.id, reason=said.reason, actor=said.actor)))

@@ -73,7 +73,7 @@ class RunFailed(Payload):
     """A step of the run failed for good, and nothing of the run runs any more."""
 
     event = "run.failed"
-    fired_by = "FailStep, CompleteStep, LoseStep"
+    fired_by = "FailStep, CompleteStep, LoseStep, StopStep"
     frequency = "at most once a run"
     example: ClassVar = {
         "workflow": "order_fulfilment",
@@ -200,7 +200,7 @@ class StepFailed(Payload):
     """A step's last attempt failed."""
 
     event = "step.failed"
-    fired_by = "FailStep, LoseStep"
+    fired_by = "FailStep, LoseStep, StopStep"
     frequency = "at most once a step"
     example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds"}
 
@@ -212,7 +212,7 @@ class StepSkipped(Payload):
     """A step will never run, because a step it waits for did not succeed."""
 
     event = "step.skipped"
-    fired_by = "FailStep, LoseStep"
+    fired_by = "FailStep, LoseStep, StopStep"
     frequency = "at most once a step"
     example: ClassVar = {"because": "charge"}
 

@@ -1,7 +1,7 @@
 """What a submitter may say about a run beside its input; each bound checked."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
 )
 
@@ -41,6 +42,8 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 Text = Annotated[str, AfterValidator(_without_nul)]
+_TEXT: TypeAdapter[str] = TypeAdapter(Text)
+Options = TypeVar("Options", bound=BaseModel)
 
 
 class RunOptions(BaseModel):
@@ -62,6 +65,15 @@ class RunOptions(BaseModel):
     expires_at: AwareDatetime | None = None
 
 
+class CancelOptions(BaseModel):
+    """What somebody may say about a cancel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Annotated[Text, Field(max_length=2_000)] | None = None
+    actor: Annotated[Text, Field(max_length=200)] | None = None
+
+
 def run_options(now: datetime, *, expires_in: float | timedelta | None = None, **values: Any) -> RunOptions:
     """Return the options, checked; ``expires_in`` (seconds or a timedelta) counts from ``now``.
 
@@ -72,8 +84,33 @@ def run_options(now: datetime, *, expires_in: float | timedelta | None = None, *
         if values.get("expires_at") is not None:
             raise InvalidInput("expires_in", "says when the run expires, and so does expires_at: give one of them")
         values["expires_at"] = now + _lifetime(expires_in)
+    return _checked(RunOptions, values)
+
+
+def cancel_options(reason: str | None, actor: str | None) -> CancelOptions:
+    """Return what is said about a cancel, checked.
+
+    Raises:
+        InvalidInput: it is of the wrong form or too long; the message names it.
+    """
+    return _checked(CancelOptions, {"reason": reason, "actor": actor})
+
+
+def check_text(field: str, value: object) -> str:
+    """Return ``value`` if it is text that PostgreSQL can compare with.
+
+    Raises:
+        InvalidInput: it is no text, or has NUL characters or lone surrogates in it.
+    """
     try:
-        return RunOptions(**values)
+        return _TEXT.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise InvalidInput(field, error.errors()[0]["msg"]) from None
+
+
+def _checked(model: type[Options], values: dict[str, Any]) -> Options:
+    try:
+        return model(**values)
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise InvalidInput(field, explain_validation(error)) from None

@@ -152,10 +152,10 @@ class Steps:
         )
         return None if row is None else Completion(dispatched=row.dispatched, run_finished=row.run_finished)
 
-    def find_repair(self, command: StepAttempt, children: Sequence[int]) -> dict[int, int]:
-        """Return children of a finished attempt that nobody has claimed, with their attempts."""
+    def find_repair(self, command: StepAttempt, children: Sequence[int]) -> list[DueStep]:
+        """Return children of a finished attempt that nobody has claimed."""
         rows = self._connection.execute(_FIND_REPAIR, {**_key(command), "children": list(children)})
-        return {row.position: row.attempt for row in rows}
+        return [_due_step(row) for row in rows]
 
     def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> bool:
         """Make the next attempt due after ``delay``; False if this one is not running or its run is ending."""
@@ -189,10 +189,10 @@ class Steps:
         self._connection.execute(_MARK_SETTLE, {"run_id": run_id, "level": level.value})
 
     def dispatch_ready(self, limit: int) -> list[DueStep]:
-        """Move up to ``limit`` due steps to ``dispatched``, most urgent first."""
+        """Move up to ``limit`` due steps to ``dispatched``; most urgent first, equals as they became due."""
         rows = self._connection.execute(_DISPATCH_READY, {"limit": limit}).fetchall()
-        due = [_due_step(row) for row in rows]
-        return sorted(due, key=lambda step: -step.priority)
+        rows.sort(key=lambda row: (-row.priority, row.due_at, row.run_id, row.position))
+        return [_due_step(row) for row in rows]
 
     def release(self, attempts: Sequence[StepAttempt], delay: timedelta) -> list[tuple[RunId, int]]:
         """Make steps ready again that could not be handed over; return run and position of those that moved."""

@@ -1,5 +1,6 @@
 """JSON at the door, run options within their bounds, and events that fit the catalogue."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from workflow_engine import InvalidInput, ResultNotStorable
 from workflow_engine.engine import publisher
+from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT
 from workflow_engine.model.json_values import input_as_json, result_as_json
 from workflow_engine.model.run_options import run_options
@@ -18,9 +20,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 1_000
 
 
+def nested(depth: int) -> Any:
+    """Return a list in a list in a list …"""
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
-    [
+    [  # in a dict, what has no short repr: pytest makes names of plain numbers
         ({"a": object()}, "not JSON"),
         (float("nan"), "not JSON"),
         ({1, 2}, "not JSON"),
@@ -28,6 +38,12 @@ LIMIT = 1_000
         ({"k\x00": 1}, "NUL"),
         ("\\\x00", "NUL"),
         ("\ud800", "lone surrogate"),
+        (nested(201), "more than 200 deep"),
+        ({"a": 1, "b": ["]" * 9, nested(200)]}, "more than 200 deep"),
+        ([float("inf")], "not JSON"),
+        ({("a", "b"): 1}, "not JSON"),
+        ({"long": 10**5_000}, "not JSON"),
+        (nested(100_000), "not JSON"),
         ("x" * LIMIT, "1002 bytes as JSON; the limit is 1000"),
     ],
 )
@@ -40,6 +56,19 @@ def test_what_cannot_be_stored_is_refused_with_the_reason(value: Any, problem: s
 
 def test_the_letters_of_an_escape_are_not_a_nul() -> None:
     assert input_as_json("\\u0000", LIMIT) == '"\\\\u0000"'
+
+
+@pytest.mark.parametrize("value", [nested(200), "[" * 300, ['"[{\\' * 100] * 2, [[]] * 300, {"[": "{"}])
+def test_brackets_in_strings_or_side_by_side_are_not_depth(value: Any) -> None:
+    assert json.loads(input_as_json(value, 10_000)) == value
+
+
+def test_a_cyclic_value_is_refused() -> None:
+    value: list[Any] = []
+    value.append(value)
+
+    with pytest.raises(InvalidInput, match="not JSON: Circular reference"):
+        input_as_json(value, LIMIT)
 
 
 json_values = st.recursive(
@@ -55,8 +84,6 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_every_json_value_is_taken(value: Any) -> None:
-    import json
-
     assert json.loads(input_as_json(value, 1_000_000)) == value
 
 
@@ -111,8 +138,6 @@ def test_every_event_has_an_example_that_fits_a_publisher_and_refuses_strangers(
 
 
 def test_messages_in_events_are_bounded() -> None:
-    from workflow_engine.model.commands import StepError
-
     event = publisher.step_failed("s", 1, StepError(error_class="E", message="x" * 50_000))
 
     assert len(event.data) < MESSAGE_LIMIT + 100

@@ -43,7 +43,7 @@ def repair_step(command: ClaimStep, scope: Scope) -> Outcome:
 def _resend(command: StepAttempt, scope: Scope) -> Outcome:
     plan = scope.plan(command.plan_id)
     unclaimed = scope.tx.steps.find_repair(command, plan[command.position].children)
-    return Outcome(dispatches=dispatches(plan, command.plan_id, command.run_id, list(unclaimed.items())))
+    return Outcome(dispatches=redispatches(unclaimed, scope))
 
 
 def complete_step(command: CompleteStep, scope: Scope) -> Outcome | None:
@@ -99,7 +99,10 @@ def lose_step(command: LoseStep, scope: Scope) -> Outcome:
 
 
 def stop_step(command: StopStep, scope: Scope) -> Outcome:
-    """A handler stopped because its run is being cancelled."""
+    """A handler stopped because its run is being cancelled; if it is not, the handler gave up by itself and failed."""
+    if scope.tx.steps.is_current(command):
+        error = StepError(error_class="StepCancelled", message="the handler raised it, but the run is not cancelled")
+        return _fail_for_good(command, error, scope)
     if not scope.tx.steps.end(command, StepState.CANCELLED):
         return NOTHING
     name = scope.plan(command.plan_id)[command.position].name
