@@ -62,7 +62,7 @@ def register(app: Celery) -> SimpleNamespace:
     def task(**options: Any) -> Any:
         return lambda function: app.task(name=f"canvas.{function.__name__}", shared=False, **options)(function)
 
-    tasks = [*returning(task), *tracing(task, trace), *unusual(task), *replacing(task)]
+    tasks = [*returning(task), *tracing(task, trace), *noting(task), *unusual(task), *replacing(task)]
     return SimpleNamespace(**{each.name.removeprefix("canvas."): each for each in tasks})
 
 
@@ -110,6 +110,20 @@ def tracing(task: Any, trace: Callable[[str], None]) -> list[Task]:
         return value
 
     @task()
+    def errback(request: Context, exc: Exception, _: Any) -> None:
+        trace(f"errback {type(exc).__name__}")
+
+    @task()
+    def old_errback(task_id: str) -> None:
+        trace(f"old errback {task_id}")
+
+    return [traced, slow, slow_at_first, errback, old_errback]
+
+
+def noting(task: Any) -> list[Task]:
+    """Define tasks that leave a trace outside the database."""
+
+    @task()
     def touches(path: str) -> None:
         file = Path(path)
         assert not file.exists(), "run twice"
@@ -119,14 +133,12 @@ def tracing(task: Any, trace: Callable[[str], None]) -> list[Task]:
         file.write_text("ended")
 
     @task()
-    def errback(request: Context, exc: Exception, _: Any) -> None:
-        trace(f"errback {type(exc).__name__}")
+    def deliveries(path: str) -> int:
+        with Path(path).open("a") as file:
+            file.write("x")
+        return Path(path).stat().st_size
 
-    @task()
-    def old_errback(task_id: str) -> None:
-        trace(f"old errback {task_id}")
-
-    return [traced, slow, slow_at_first, touches, errback, old_errback]
+    return [touches, deliveries]
 
 
 def unusual(task: Any) -> list[Task]:
@@ -188,4 +200,5 @@ if "CANVAS_BACKEND" in os.environ:  # in a worker
             "unacked_restore_throttle": 1,
         },
         task_acks_late=os.environ.get("CANVAS_ACKS_LATE", "1") == "1",
+        result_backend_max_retries=float(os.environ.get("CANVAS_MAX_RETRIES", "inf")),
     )

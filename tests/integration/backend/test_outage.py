@@ -57,6 +57,20 @@ def test_a_finished_task_waits_for_postgresql_and_is_not_run_again(
     assert [(tmp_path / str(number)).read_text() for number in range(2)] == ["ended", "ended"]
 
 
+def test_a_message_is_not_acknowledged_before_its_result_is_stored(
+    here: Canvas, server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    path = tmp_path / "deliveries"
+    with here.worker("--pool", "prefork", "--concurrency", "1", CANVAS_MAX_RETRIES="0"):
+        assert here.tasks.same.delay(1).get(timeout=SECONDS) == 1
+        server.stop()
+        result = here.tasks.deliveries.delay(str(path))
+        wait_until(lambda: path.exists() and path.stat().st_size >= 2, within=SECONDS, why="it comes again")
+        server.start()
+
+        assert result.get(timeout=SECONDS) >= 2
+
+
 def test_a_wait_survives_an_outage(here: Canvas, server: EmbeddedPostgres) -> None:
     task_id = str(uuid4())
     here.app.backend.mark_as_started(task_id)
