@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from workflow_engine.cli.output import console, describe_error, is_interactive, length, print_rich, state
+from workflow_engine.cli.output import console, describe_error, is_interactive, length, print_rich, state, yielding
 from workflow_engine.cli.stack import Stack
 from workflow_engine.cli.tracking import LOOK_SECONDS, StepLine, Track
 from workflow_engine.cli.watching import bar
@@ -59,12 +59,12 @@ class Performance:
         record = self.track.record
         if record.error:
             meant = "as it should: " if self.ended_as_meant else ""
-            return Text(meant + describe_error(record.error), style="dim" if meant else "red")
+            return yielding(meant + describe_error(record.error), "dim" if meant else "red")
         busy = [_busy(step) for step in self.track.steps if step.state in _ACTIVE]
         if busy and not record.is_final:
-            return Text(", ".join(busy[:_MOST_NAMES]) + (" …" if len(busy) > _MOST_NAMES else ""), style="cyan")
+            return yielding(", ".join(busy[:_MOST_NAMES]) + (" …" if len(busy) > _MOST_NAMES else ""), "cyan")
         again = [f"{step.name} took {step.attempt} attempts" for step in self.track.steps if step.attempt > 1]
-        return Text(", ".join(again), style="dim")
+        return yielding(", ".join(again), "dim")
 
 
 def show_acts(runs: Sequence[Performance], stack: Stack) -> bool:
@@ -105,7 +105,7 @@ def _table(runs: Sequence[Performance], width: int = 0) -> Table:
     table.add_column(no_wrap=True, min_width=width)
     for wide in (None, None, len(RunState.SUCCEEDED), None):
         table.add_column(no_wrap=True, min_width=wide)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column()
     for run in runs:
         table.add_row(*run.row())
     return table

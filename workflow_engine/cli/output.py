@@ -143,6 +143,11 @@ def print_facts(facts: Mapping[str, str | Text | None]) -> None:
     print_rich(table)
 
 
+def yielding(text: str, style: str = "") -> Text:
+    """Return a table cell that is cut where the terminal is narrow, before any other column gives way."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
 def state(name: str) -> Text:
     """Return a state in its colour."""
     return Text(str(name), style=_STYLES.get(name, ""))

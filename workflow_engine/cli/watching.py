@@ -22,6 +22,7 @@ from workflow_engine.cli.output import (
     print_table,
     print_text,
     state,
+    yielding,
 )
 from workflow_engine.cli.tracking import StepLine, Track, looks
 from workflow_engine.client.handle import RunHandle
@@ -113,9 +114,10 @@ def _picture(track: Track, height: int) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     for _ in range(4):
         table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column()
     for step in shown:
-        table.add_row(*_row(step))
+        *cells, error = _row(step)
+        table.add_row(*cells, yielding(str(error), "red"))
     parts: list[RenderableType] = [_headline(track), Text(), table, Text()]
     if len(shown) < len(steps):
         parts.insert(3, Text(f"… and {len(steps) - len(shown)} more steps", style="dim"))

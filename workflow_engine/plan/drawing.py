@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from workflow_engine.plan.lanes import draw_lanes
@@ -65,21 +66,29 @@ def _waits(plan: Plan, step: PlannedStep) -> str:
 
 
 def _ranges(names: Sequence[str]) -> list[str]:
-    """Return names, with runs of one numbered name as ``first … last (count)``."""
-    shown: list[str] = []
-    run: list[str] = []
-    for name in [*names, ""]:
-        if run and _stem(name) != _stem(run[0]):
-            shown += run if len(run) < _FEWEST_TWINS else [f"{run[0]} … {run[-1]} ({len(run)})"]
-            run = []
-        if name:
-            run.append(name)
-    return shown
+    """Return names, with long runs as ``first … last (count)``."""
+    return [f"{run[0]} … {run[-1]} ({len(run)})" if len(run) > 1 else run[0] for run in _runs(names)]
+
+
+def _runs(names: Sequence[str]) -> list[list[str]]:
+    """Split names where they stop counting up (``parse_08``, ``parse_09``, ``parse_10``); short runs fall apart."""
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and name == _successor(runs[-1][-1]):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return [part for run in runs for part in ([run] if len(run) >= _FEWEST_TWINS else [[name] for name in run])]
+
+
+def _successor(name: str) -> str | None:
+    numbered = _NUMBERED.fullmatch(name)
+    return None if numbered is None else f"{numbered[1]}{int(numbered[2]) + 1:0{len(numbered[2])}}"
 
 
 def _stem(name: str) -> str:
     numbered = _NUMBERED.fullmatch(name)
-    return numbered[1] + "\0" if numbered else name
+    return f"{numbered[1]}#" if numbered else name
 
 
 def _groups(plan: Plan) -> list[_Group]:
@@ -89,7 +98,8 @@ def _groups(plan: Plan) -> list[_Group]:
         twins.setdefault((step.parents, step.children, _stem(step.name)), []).append(step)
     found = []
     for steps in twins.values():
-        found += [_Group(tuple(steps))] if len(steps) >= _FEWEST_TWINS else [_Group((step,)) for step in steps]
+        remaining = iter(steps)
+        found += [_Group(tuple(islice(remaining, len(run)))) for run in _runs([step.name for step in steps])]
     return sorted(found, key=lambda group: group.steps[0].position)
 
 
