@@ -70,8 +70,8 @@ def render_settings() -> str:
         """,
         _table(["name", "environment", "type", "range", "default", "effect"], rows),
         """
-        A process without `WFE_DATABASE_URL` and `WFE_BROKER_URL` uses those of the `wfe dev` that runs in the current
-        folder or one of its parents, if it is a `wfe` command; otherwise it says what to set.
+        Where neither `WFE_DATABASE_URL` nor `WFE_BROKER_URL` is set, commands, `Client()` and `install` use the
+        `wfe dev` that runs in the current folder or in one of its parents; where none does, they say what to set.
         """,
     )
 
