@@ -1,5 +1,6 @@
 """``wfe flower``: become Flower, on a port that is free."""
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
@@ -39,6 +40,14 @@ def require_flower() -> None:
     """Raise unless Flower is installed."""
     if find_spec("flower") is None:
         raise ConfigurationError("Flower is not installed: pip install 'workflow-engine[flower]'")
+
+
+def port_at_hand() -> int | None:
+    """Return the port that FLOWER_PORT asks for, or None."""
+    text = os.environ.get("FLOWER_PORT")
+    if text is not None and not text.isdecimal():
+        raise ConfigurationError(f"FLOWER_PORT is not a port number: {text!r}")
+    return None if text is None else int(text)
 
 
 def choose_port(address: str, wanted: int | None) -> int:

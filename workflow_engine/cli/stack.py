@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from workflow_engine.bootstrap import Engine
-from workflow_engine.cli.flower import choose_port, require_flower
+from workflow_engine.cli.flower import choose_port, port_at_hand, require_flower
 from workflow_engine.config import Settings
 from workflow_engine.embedded.folders import tail
 from workflow_engine.embedded.ports import LOOPBACK
@@ -63,7 +63,7 @@ class Stack:
     ) -> None:
         require_flower()
         self.folder = wanted.folder.absolute()
-        self.flower_url = f"http://{LOOPBACK}:{choose_port(LOOPBACK, None)}"
+        self.flower_url = f"http://{LOOPBACK}:{choose_port(LOOPBACK, port_at_hand())}"
         self.workflows = tuple(wanted.workflows)
         self.urls: Urls
         self.finished = False
