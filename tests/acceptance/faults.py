@@ -5,19 +5,22 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
+
 from tests.support.steps import once
 from workflow_engine import DatabaseUnavailable, Engine
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.model.commands import ClaimStep, CompleteStep
 
 POINTS = ("after_claim", "before_commit", "before_publish", "between_publishes", "before_ack")
-"""Where a process dies. At ``answer_lost`` it lives, but does not learn that its commit succeeded."""
+"""Where a process dies."""
 
 
 def arm(engine: Engine, point: str) -> None:
     """Make the fault happen in this process, unless it has in another one of the stage."""
     {
         "answer_lost": _answer_lost,
+        "late_timeout": _late_timeout,
         "after_claim": _after_claim,
         "before_commit": _before_commit,
         "before_publish": _before_publish,
@@ -66,12 +69,22 @@ def _before_ack(engine: Engine) -> None:
 
 
 def _answer_lost(engine: Engine) -> None:
+    """The connection breaks after a completion's commit, before its answer."""
+    _after_commit(engine, "answer_lost", DatabaseUnavailable("the connection broke after the commit"))
+
+
+def _late_timeout(engine: Engine) -> None:
+    """The step's time limit strikes when its handler is done and its completion committed."""
+    _after_commit(engine, "late_timeout", SoftTimeLimitExceeded())
+
+
+def _after_commit(engine: Engine, point: str, error: Exception) -> None:
     handle = engine.processor._handle
 
     def forget_the_answer(command: Any) -> Any:
         outcome = handle(command)
-        if isinstance(command, CompleteStep) and once("answer_lost"):
-            raise DatabaseUnavailable("the connection broke after the commit")
+        if isinstance(command, CompleteStep) and once(point):
+            raise error
         return outcome
 
     engine.processor._handle = forget_the_answer  # type: ignore[method-assign]

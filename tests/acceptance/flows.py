@@ -335,6 +335,25 @@ def killed_once(ctx: StepContext, name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+# Queues
+
+two_queues = Workflow("two_queues")
+
+
+@two_queues.step
+def anywhere(ctx: StepContext) -> int:
+    """Run on the default queue."""
+    trace(ctx)
+    return 1
+
+
+@two_queues.step(after=[anywhere], queue="acceptance-gpu")
+def on_the_gpu(ctx: StepContext) -> int:
+    """Run where that queue is served."""
+    trace(ctx)
+    return 2
+
+
 # Small ones
 
 single = Workflow("single")

@@ -153,6 +153,19 @@ def test_urgent_runs_are_taken_first_and_equals_in_their_order(lonely_stage: Sta
     assert taken == [runs[number].id for number in wanted]
 
 
+def test_a_step_runs_on_a_worker_that_serves_its_queue(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    general = stage.start_worker("-c1", ready=False)
+    special = stage.start_worker("-c1", "-Q", "acceptance-gpu")
+
+    run = stage.submit(flows.two_queues).wait(timeout=20)
+
+    assert [(step.queue, step.worker) for step in run.steps()] == [
+        (None, general.name),
+        ("acceptance-gpu", special.name),
+    ]
+
+
 def test_children_keep_the_priority_of_their_run(lonely_stage: Stage) -> None:
     stage = lonely_stage
     urgent = stage.submit(flows.diamond, {"n": 1}, priority="critical")

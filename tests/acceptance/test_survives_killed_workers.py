@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance import flows
 from tests.acceptance.faults import POINTS
-from tests.support.processes import Stage, count_completions, event_names, wait_for_all
+from tests.support.processes import Stage, count_completions, event_names, wait_for_all, wait_until
 
 
 def test_a_killed_child_costs_less_than_two_seconds(running: Stage) -> None:
@@ -111,6 +111,26 @@ def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing
     assert {path.name for path in stage.folder.glob("once-*")} == {f"once-{point}" for point in POINTS}
 
 
+def test_a_worker_that_was_frozen_longer_than_its_lease_changes_nothing_when_it_goes_on(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    stage.start_coordinator()
+    frozen = stage.start_worker("-c1")
+    run = stage.submit(flows.deaf, {"gate": "thaw"})
+    stage.wait_for_call(run, "ignore")
+    frozen.freeze()
+    stage.start_worker("-c1")
+    stage.wait_for_call(run, "ignore", attempt=2)
+
+    stage.open_gate("thaw")
+    run.wait(timeout=20)
+    told = run.events()
+    frozen.thaw()
+    wait_until(lambda: "Task deaf.ignore" in frozen.log.read_text().split("received")[-1], why="the late handler ended")
+
+    assert run.events() == told
+    assert [step.attempt for step in run.steps()] == [2, 1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing(
@@ -126,7 +146,7 @@ def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing
     assert (stage.folder / f"once-{point}").exists()
 
 
-@pytest.mark.parametrize("fault", ["before_publish", "answer_lost"])
+@pytest.mark.parametrize("fault", ["before_publish", "answer_lost", "late_timeout"])
 def test_without_a_coordinator_what_broke_between_commit_and_publish_is_repaired(
     lonely_stage: Stage, fault: str
 ) -> None:

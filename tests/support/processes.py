@@ -87,6 +87,14 @@ class WorkerProcess:
         """Kill it and its pool at once, as a power cut would."""
         self._process.sweep()
 
+    def freeze(self) -> None:
+        """Stop it and its pool in the middle of what they do."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if nothing had happened."""
+        os.killpg(self.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """Let it end in good order; nothing of it is left."""
         self._process.stop([(signal.SIGTERM, 15.0)])
