@@ -69,7 +69,7 @@ class DurableBackend(PollingBackend):
         self._results = ResultStore(self._database)
         self._chords = ChordStore(self._database)
         self._joiner = ChordJoiner(self, self._chords)
-        self._rescuer = ChordRescuer(self.app, self._chords, self._joiner)
+        self.rescuer = ChordRescuer(self.app, self._chords, self._joiner)
 
     def as_uri(self, include_password: bool = False) -> str:
         """Return the URL as the setting had it, by default without the password."""

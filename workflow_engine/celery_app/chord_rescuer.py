@@ -39,12 +39,17 @@ class ChordRescuer:
             self._joiner.settle(chord.chord_id, decode_body(chord.body, self._app))
         return len(overdue)
 
+    def begin(self, timer: Any) -> None:
+        """Look for overdue chords from now on; anew if a lost broker has cleared the timer."""
+        if self._entry is not None:
+            self._entry.cancel()
+        self._schedule(timer, _EVERY)
+
     def _start(self, sender: Any = None, **_: Any) -> None:
-        """Begin anew whenever a worker's consumer is ready: losing the broker clears its timer."""
-        if sender.app is self._app:
-            if self._entry is not None:
-                self._entry.cancel()
-            self._schedule(sender.timer, _EVERY)
+        """Begin in a worker that is ready, in its app's own backend: others of its class may exist beside it."""
+        rescuer = getattr(sender.app.backend, "rescuer", None)
+        if sender.app is self._app and isinstance(rescuer, ChordRescuer):
+            rescuer.begin(sender.timer)
 
     def _schedule(self, timer: Any, seconds: float) -> None:
         self._entry = timer.call_after(seconds, self._run, (timer,))

@@ -322,9 +322,9 @@ def test_the_rescuer_sends_a_body_that_no_redelivery_will(
         part.succeed(backend)
     here.rows("UPDATE chords SET completed_at = now() - interval '1 minute' WHERE closed_at IS NULL RETURNING 1")
 
-    assert backend._rescuer.rescue() == 1
+    assert backend.rescuer.rescue() == 1
     assert queue.bodies() == [(body_id, [0])]
-    assert backend._rescuer.rescue() == 0
+    assert backend.rescuer.rescue() == 0
 
 
 def test_while_one_process_sends_a_body_no_other_does(
