@@ -1,0 +1,180 @@
+"""Every statement is planned on 50,000 steps as production plans it, and the hot ones find their rows by key."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.fixtures.database import new_database
+from workflow_engine.ids import RunId
+from workflow_engine.model.run import RunState
+from workflow_engine.store import migration
+from workflow_engine.store.database import Database
+from workflow_engine.store.statements import _FOLDER, statement
+from workflow_engine.store.transaction import Transaction
+from workflow_engine.store.views import RunFilter
+
+STATEMENTS = sorted(file.name.removesuffix(".sql") for file in _FOLDER.iterdir())
+GROWING = {"steps", "runs", "events", "task_results", "task_groups", "chords", "chord_parts"}
+"""Tables that grow with every run."""
+UPKEEP = {"chord_abandon", "chord_expire"}
+"""Celery's cleanup, once a day, in batches: an index for them would cost every chord something."""
+TYPES = {"body": "bytea"}
+"""Of values whose type PostgreSQL cannot know from the statement; psycopg says it."""
+A_HISTORY = """
+INSERT INTO plans (namespace, workflow, version, digest, definition) VALUES ('default', 'w', '1', '', '{}');
+INSERT INTO plan_steps (plan_id, position, name, parents, priority)
+SELECT 1, number, 's' || number, least(number, 1), 1 FROM generate_series(0, 4) AS number;
+INSERT INTO runs (id, plan_id, namespace, workflow, version, state, input_digest, correlation_id, sinks_left,
+                  created_at, started_at, finished_at, idempotency_key)
+SELECT md5(number::text)::uuid, 1, 'default', 'w' || number % 50, '1',
+       CASE WHEN number % 200 = 0 THEN 'running' ELSE 'succeeded' END, '', '',
+       CASE WHEN number % 200 = 0 THEN 1 ELSE 0 END, now() - make_interval(secs => 20000 - number), now(),
+       CASE WHEN number % 200 = 0 THEN NULL ELSE now() END, 'key' || number
+  FROM generate_series(1, 10000) AS number;
+INSERT INTO steps (run_id, position, state, attempt, missing, worker_id, ready_at, started_at, finished_at)
+SELECT runs.id, place, CASE WHEN runs.finished_at IS NOT NULL THEN 'succeeded'
+                            ELSE (ARRAY['running', 'dispatched', 'ready', 'retrying', 'waiting'])[place + 1] END,
+       1, 0, gen_random_uuid(), CASE WHEN runs.finished_at IS NULL AND place IN (2, 3) THEN now() END, now(),
+       runs.finished_at
+  FROM runs CROSS JOIN generate_series(0, 4) AS place;
+INSERT INTO events (run_id, namespace, correlation_id, name, data)
+SELECT run_id, 'default', '', 'step.completed', '{}' FROM steps;
+INSERT INTO task_results (task_id, state, content_type, content_encoding, expires_at)
+SELECT 't' || number, 'SUCCESS', '', '', now() + make_interval(secs => number) FROM generate_series(1, 10000) AS number;
+INSERT INTO task_groups (group_id, result, content_type, content_encoding, expires_at)
+SELECT 'g' || number, '', '', '', now() + make_interval(secs => number) FROM generate_series(1, 1000) AS number;
+INSERT INTO chords (group_id, size, closed_at)
+SELECT 'g' || number, 10, CASE WHEN number % 50 > 0 THEN now() END FROM generate_series(1, 1000) AS number;
+INSERT INTO chord_parts (group_id, task_id, position, state, content_type, content_encoding)
+SELECT 'g' || number % 1000, 't' || number, number / 1000, 'SUCCESS', '', '' FROM generate_series(1, 10000) AS number;
+ANALYZE
+"""
+
+
+@pytest.fixture(scope="module")
+def history(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection, set up as the pool's, to a database with 10,000 runs of which 50 are not finished."""
+    with new_database(postgres_url) as url:
+        migration.upgrade(url)
+        database = Database(url, max_connections=1)
+        with database.connection() as connection:
+            for command in A_HISTORY.split(";\n"):
+                connection.execute(command.encode())
+            yield connection
+        database.close()
+
+
+def planned(connection: psycopg.Connection[Any], query: str) -> list[tuple[str, str, str]]:
+    """Return node type, table and index of each scan in the generic plan of a query with %(named)s values."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", query)))
+    for number, name in enumerate(names, 1):
+        query = query.replace(f"%({name})s", f"${number}")
+    types = f"({', '.join(TYPES.get(name, 'unknown') for name in names)})" if names else ""
+    connection.execute(f"PREPARE probe {types} AS {query.replace('%%', '%')}".encode())
+    try:
+        nothing = f"({', '.join(['NULL'] * len(names))})" if names else ""
+        row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE probe {nothing}".encode()).fetchone()
+    finally:
+        connection.execute("DEALLOCATE probe")
+    return [
+        (node["Node Type"], node.get("Relation Name", ""), node.get("Index Name", ""))
+        for node in walk(row[0][0]["Plan"])
+        if node["Node Type"].endswith("Scan")
+    ]
+
+
+def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a plan's nodes."""
+    yield node
+    for child in node.get("Plans", []):
+        yield from walk(child)
+
+
+def sequential(scans: list[tuple[str, str, str]]) -> set[str]:
+    """Return the growing tables that are read from end to end."""
+    return {table for node, table, _ in scans if node == "Seq Scan"} & GROWING
+
+
+@pytest.mark.parametrize("name", sorted(set(STATEMENTS) - UPKEEP))
+def test_a_statement_reads_no_growing_table_from_end_to_end(history: psycopg.Connection[Any], name: str) -> None:
+    assert not sequential(planned(history, statement(name).decode()))
+
+
+@pytest.mark.parametrize("name", ["claim_step", "complete_step", "submit_run", "find_repair", "is_current"])
+def test_the_hot_path_finds_its_rows_by_primary_key(history: psycopg.Connection[Any], name: str) -> None:
+    scans = planned(history, statement(name).decode())
+
+    assert not sequential(scans)
+    assert {index for _, _, index in scans if index} <= {"steps_pkey", "runs_pkey", "plan_steps_pkey", "plans_pkey"}
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("dispatch_ready", "steps_ready_idx"),
+        ("next_ready_at", "steps_ready_idx"),
+        ("find_lost", "runs_unfinished_idx"),
+        ("find_stranded", "runs_unfinished_idx"),
+        ("find_held", "runs_unfinished_idx"),
+        ("find_expired", "runs_unfinished_idx"),
+        ("find_run_by_key", "runs_idempotency_key"),
+        ("lock_unfinished", "steps_pkey"),
+    ],
+)
+def test_what_looks_for_work_reads_only_the_index_of_unfinished_work(
+    history: psycopg.Connection[Any], name: str, index: str
+) -> None:
+    assert index in {used for _, _, used in planned(history, statement(name).decode())}
+
+
+A_RUN = RunId(str(uuid4()))
+
+
+@pytest.mark.parametrize(
+    ("ask", "index"),
+    [
+        (lambda views: views.find_run(A_RUN), "runs_pkey"),
+        (lambda views: views.run_state(A_RUN), "runs_pkey"),
+        (lambda views: views.plan_of(A_RUN), "runs_pkey"),
+        (lambda views: views.steps_of(A_RUN), "steps_pkey"),
+        (lambda views: views.count_steps(A_RUN), "steps_pkey"),
+        (lambda views: views.results_of(A_RUN, [1]), "steps_pkey"),
+        (lambda views: views.events_of(A_RUN), "events_run_idx"),
+        (lambda views: views.page_runs(RunFilter(namespace="default"), 50), "runs_newest_idx"),
+        (lambda views: views.page_runs(RunFilter(namespace="default", workflow="w7"), 50), "runs_workflow_idx"),
+        (
+            lambda views: views.page_runs(RunFilter(namespace="default", before=(datetime.now(UTC), A_RUN)), 50),
+            "runs_newest_idx",
+        ),
+        (
+            lambda views: views.page_runs(RunFilter(namespace="default", states=[RunState.FAILED]), 50),
+            "runs_newest_idx",
+        ),
+    ],
+)
+def test_each_question_about_runs_is_one_query_by_index(
+    history: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[Any], Any],
+    index: str,
+) -> None:
+    asked: list[str] = []
+    original = psycopg.Cursor.execute
+
+    def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        asked.append(query.decode())
+        return original(self, query, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", execute)
+        ask(Transaction(history).views)
+    (query,) = asked
+    scans = planned(history, re.sub(r"::(UUID|VARCHAR|INTEGER|TIMESTAMP WITH TIME ZONE)", "", query))
+
+    assert index in {used for _, _, used in scans}
+    assert not sequential(scans)
