@@ -196,7 +196,8 @@ class Reader:
 
     def _start(self, line: str, words: list[str], ready: str) -> None:
         log = self._folder / f"log-{len(self._lasting)}"
-        process = ChildProcess(Program(argv=words, env=self._environment, cwd=self._folder, log=log))
+        environment = self._environment | {"FLOWER_PORT": str(free_port())}  # 5555 may be another page's
+        process = ChildProcess(Program(argv=words, env=environment, cwd=self._folder, log=log))
         self._lasting.append(_Lasting(command=line, process=process, log=log, ready=ready))
 
     def _wait_until_ready(self) -> None:
@@ -237,7 +238,6 @@ def _environment(folder: Path) -> dict[str, str]:
         "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
         "PYTHONPATH": str(folder),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "FLOWER_PORT": str(free_port()),  # 5555 may be another page's
     }
 
 
