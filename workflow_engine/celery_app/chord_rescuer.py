@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from celery import Celery, signals
 from celery.utils.log import get_logger
+from kombu.exceptions import ContentDisallowed, DecodeError
 
 from workflow_engine.celery_app.chords import ChordJoiner, decode_body
 from workflow_engine.store.results import UNAVAILABLE, ChordStore
@@ -35,8 +36,13 @@ class ChordRescuer:
         """Send the bodies that are overdue; return how many were found."""
         overdue = self._chords.overdue(age=_AGE, limit=_AT_ONCE)
         for chord in overdue:
+            try:
+                body = decode_body(chord.body, self._app)
+            except (ContentDisallowed, DecodeError):
+                logger.exception("Chord %s waits for a worker that accepts its body", chord.chord_id)
+                continue
             logger.warning("Chord %s is complete but its body was not confirmed as sent: sending it", chord.chord_id)
-            self._joiner.settle(chord.chord_id, decode_body(chord.body, self._app))
+            self._joiner.settle(chord.chord_id, body)
         return len(overdue)
 
     def begin(self, timer: Any) -> None:

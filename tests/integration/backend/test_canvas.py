@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -232,6 +233,13 @@ def test_a_part_may_add_another(tasks: SimpleNamespace) -> None:
     assert value_of(result) == 13
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_canvas_gives_what_arithmetic_gives(tasks: SimpleNamespace, seed: int) -> None:
+    signature, value = random_canvas(Random(seed), tasks, depth=3)
+
+    assert value_of(signature.apply_async()) == value
+
+
 def test_map_starmap_and_chunks(tasks: SimpleNamespace) -> None:
     assert value_of(tasks.total.map([[1, 2], [3, 4]]).delay()) == [3, 7]
     assert value_of(tasks.add.starmap([(1, 2), (3, 4)]).delay()) == [3, 7]
@@ -334,6 +342,23 @@ def test_no_chord_is_left_open(here: Canvas) -> None:
 
     wait_until(lambda: not here.rows("SELECT FROM chord_parts"))
     wait_until(lambda: not here.rows("SELECT FROM chords WHERE arrived > 0 AND closed_at IS NULL"))
+
+
+def random_canvas(random: Random, tasks: SimpleNamespace, depth: int) -> tuple[Any, int]:
+    """Return nested chains and chords, parts that replace themselves among them, and the number they come to."""
+    number = random.randint(0, 9)
+    if depth == 0 or random.random() < 0.2:
+        leaf = random.choice([tasks.same, tasks.replaced, tasks.flaky])
+        return leaf.si(number), number
+    if random.random() < 0.4:
+        inner, value = random_canvas(random, tasks, depth - 1)
+        return chain(inner, tasks.add.s(number)), value + number
+    parts = [random_canvas(random, tasks, depth - 1) for _ in range(random.randint(1, 4))]
+    value = sum(value for _, value in parts)
+    header = [signature for signature, _ in parts]
+    if random.random() < 0.5:
+        return chord(header, tasks.total.s()), value
+    return chord(header, chain(tasks.total.s(), tasks.add.s(number))), value + number
 
 
 def wait_for_end(result: Any) -> Any:

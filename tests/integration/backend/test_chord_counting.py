@@ -327,6 +327,28 @@ def test_the_rescuer_sends_a_body_that_no_redelivery_will(
     assert backend.rescuer.rescue() == 0
 
 
+def test_a_body_this_worker_does_not_accept_does_not_hold_up_others(
+    here: Canvas, queue: Queue, backend: DurableBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body_ids = [start(here, 1), start(here, 1)]
+    with monkeypatch.context() as crash:
+        crash.setattr(backend._joiner, "settle", lambda *_: None)
+        for part in queue.parts():
+            part.succeed(backend)
+    here.rows("UPDATE chords SET completed_at = now() - interval '1 minute' WHERE closed_at IS NULL RETURNING 1")
+    here.rows(
+        "UPDATE chords SET body_content_type = 'application/x-python-serialize', "
+        "completed_at = now() - interval '1 hour' "
+        "WHERE closed_at IS NULL AND position(%s in convert_from(body, 'UTF8')) > 0 RETURNING 1",
+        body_ids[0],
+    )
+
+    backend.rescuer.rescue()
+
+    assert queue.bodies() == [(body_ids[1], [0])]
+    here.rows("DELETE FROM chords WHERE closed_at IS NULL RETURNING 1")
+
+
 def test_while_one_process_sends_a_body_no_other_does(
     here: Canvas, queue: Queue, backends: list[DurableBackend]
 ) -> None:
