@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ OTHERS: Final = ("submit", "messages", "floor", "large")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for; return the exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that a kill cleans up too
     found: dict[str, Any] = {"load_before": os.getloadavg(), "processors": os.cpu_count()}
     say = (lambda *_: None) if options.json else (lambda action, *values: action(*values))
     lent = session_servers(

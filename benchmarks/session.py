@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks.configuration import CANVAS_QUEUE, ENGINE_QUEUE
 from benchmarks.cpu import QUIET, Meter, wait_for_quiet
 from benchmarks.servers import Servers
-from benchmarks.sides import CanvasSide, EngineSide, Job, Side, Timing
+from benchmarks.sides import CanvasSide, EngineSide, Side, Timing, Work
 from benchmarks.trace import StepsMissing
 from benchmarks.workers import Worker
 from benchmarks.workflows import UNSERVED, diamond
@@ -26,7 +26,7 @@ class Workload:
 
     title: str
     steps: int
-    jobs: Mapping[str, Callable[["Session"], tuple[Side, Job]]]
+    contestants: Mapping[str, Callable[["Session"], tuple[Side, Work]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +93,16 @@ class Session:
         return [self._round(workload, index, deadline) for index in range(number)]
 
     def _round(self, workload: Workload, index: int, deadline: float) -> Round:
-        names = list(workload.jobs)
+        names = list(workload.contestants)
         order = names if index % 2 == 0 else names[::-1]
-        timings = {name: self._undisturbed(workload.jobs[name], deadline) for name in order}
+        timings = {name: self._undisturbed(workload.contestants[name], deadline) for name in order}
         return {name: timings[name] for name in names}
 
-    def _undisturbed(self, prepare: Callable[["Session"], tuple[Side, Job]], deadline: float) -> Timing:
+    def _undisturbed(self, prepare: Callable[["Session"], tuple[Side, Work]], deadline: float) -> Timing:
         while True:
             wait_for_quiet(deadline)
-            side, job = prepare(self)
-            timing = side.run(job)
+            side, work = prepare(self)
+            timing = side.run(work)
             if timing.others <= QUIET or monotonic() >= deadline:
                 return timing
 
@@ -130,7 +130,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "chain": Workload(
         title=f"chain of {CHAIN}",
         steps=CHAIN,
-        jobs={
+        contestants={
             "celery": lambda session: (session.canvas, session.canvas.chain(CHAIN)),
             "engine": lambda session: (session.engine, session.engine.chain(CHAIN)),
         },
@@ -138,7 +138,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "diamonds": Workload(
         title=f"{DIAMONDS} diamonds",
         steps=DIAMONDS * 4,
-        jobs={
+        contestants={
             "celery": lambda session: (session.canvas, session.canvas.diamonds(DIAMONDS)),
             "engine": lambda session: (session.engine, session.engine.diamonds(DIAMONDS)),
             "engine, submit_many": lambda session: (session.engine, session.engine.diamonds_at_once(DIAMONDS)),
@@ -147,7 +147,7 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "wide": Workload(
         title=f"1 -> {WIDE} -> 1",
         steps=WIDE + 2,
-        jobs={
+        contestants={
             "celery": lambda session: (session.canvas, session.canvas.wide(WIDE)),
             "engine": lambda session: (session.engine, session.engine.wide(WIDE)),
         },

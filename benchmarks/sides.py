@@ -26,7 +26,7 @@ _SETTLE_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Work:
     """Work that is ready to be submitted."""
 
     submit: Callable[[], Sequence[str]]
@@ -37,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long a job took, in seconds."""
+    """How long work took, in seconds."""
 
     submitted: float
     finished: float
@@ -56,7 +56,7 @@ class Timing:
 
 
 class Side(ABC):
-    """Runs jobs, one at a time."""
+    """Runs contestants, one at a time."""
 
     name: str
 
@@ -67,32 +67,32 @@ class Side(ABC):
         self._runs = count()
 
     @abstractmethod
-    def chain(self, length: int) -> Job:
+    def chain(self, length: int) -> Work:
         """Return a chain."""
 
     @abstractmethod
-    def diamonds(self, number: int) -> Job:
+    def diamonds(self, number: int) -> Work:
         """Return so many diamonds, to be submitted one by one."""
 
     @abstractmethod
-    def wide(self, width: int) -> Job:
+    def wide(self, width: int) -> Work:
         """Return one step, ``width`` after it, one after all of them."""
 
     @abstractmethod
     def settle(self, submitted: Sequence[str]) -> None:
         """Come back when all bookkeeping is over too; raise ``StepsMissing`` unless it says that all went well."""
 
-    def run(self, job: Job, *, timeout: float = 60.0) -> Timing:
-        """Submit a job and time it, from before its first submission to the last step's record."""
+    def run(self, work: Work, *, timeout: float = 60.0) -> Timing:
+        """Submit work and time it, from before its first submission to the last step's record."""
         self.trace.clear()
         used = self.meter.read()
         begin = perf_counter()
-        submitted = job.submit()
+        submitted = work.submit()
         mid = perf_counter()
-        end = self.trace.wait(len(job.expected), timeout)
+        end = self.trace.wait(len(work.expected), timeout)
         self.settle(submitted)
         cpu = difference(self.meter.read(), used)
-        self.trace.check(job.expected)
+        self.trace.check(work.expected)
         return Timing(submitted=mid - begin, finished=end - begin, cpu=cpu)
 
     def _next_runs(self, number: int) -> list[int]:
@@ -110,17 +110,17 @@ class CanvasSide(Side):
         self.canvas = Canvas(canvas_app(configuration))
         self._results = redis.Redis.from_url(configuration.results_url)
 
-    def chain(self, length: int) -> Job:
+    def chain(self, length: int) -> Work:
         """Return a chain."""
         (run,) = self._next_runs(1)
         return self._job([self.canvas.chain(run, length)], _records([run], length))
 
-    def diamonds(self, number: int) -> Job:
+    def diamonds(self, number: int) -> Work:
         """Return diamonds, built beforehand: building them is not timed."""
         runs = self._next_runs(number)
         return self._job([self.canvas.diamond(run) for run in runs], _records(runs, 4))
 
-    def wide(self, width: int) -> Job:
+    def wide(self, width: int) -> Work:
         """Return a chord between two tasks."""
         (run,) = self._next_runs(1)
         return self._job([self.canvas.wide(run, width)], _records([run], width + 2))
@@ -140,8 +140,8 @@ class CanvasSide(Side):
         self._results.close()
         self.canvas.app.close()
 
-    def _job(self, canvases: list[Any], expected: list[str]) -> Job:
-        return Job(submit=lambda: [canvas.apply_async().id for canvas in canvases], expected=expected)
+    def _job(self, canvases: list[Any], expected: list[str]) -> Work:
+        return Work(submit=lambda: [canvas.apply_async().id for canvas in canvases], expected=expected)
 
 
 class EngineSide(Side):
@@ -156,20 +156,20 @@ class EngineSide(Side):
         self.client = self.engine.client
         self._database = psycopg.connect(configuration.database_url, autocommit=True)
 
-    def chain(self, length: int) -> Job:
+    def chain(self, length: int) -> Work:
         """Return a chain."""
         return self._job(chain(length), 1, length)
 
-    def diamonds(self, number: int) -> Job:
+    def diamonds(self, number: int) -> Work:
         """Return diamonds."""
         return self._job(diamond(), number, 4)
 
-    def diamonds_at_once(self, number: int) -> Job:
+    def diamonds_at_once(self, number: int) -> Work:
         """Return diamonds, to be submitted by one ``submit_many``."""
         runs = self._next_runs(number)
-        return Job(submit=lambda: _ids(self.client.submit_many(diamond(), runs)), expected=_records(runs, 4))
+        return Work(submit=lambda: _ids(self.client.submit_many(diamond(), runs)), expected=_records(runs, 4))
 
-    def wide(self, width: int) -> Job:
+    def wide(self, width: int) -> Work:
         """Return one step, ``width`` after it, one after all of them."""
         return self._job(wide(width), 1, width + 2)
 
@@ -191,9 +191,9 @@ class EngineSide(Side):
         ).fetchone()
         return bool(row and row[0])
 
-    def _job(self, workflow: Workflow, number: int, steps: int) -> Job:
+    def _job(self, workflow: Workflow, number: int, steps: int) -> Work:
         runs = self._next_runs(number)
-        return Job(
+        return Work(
             submit=lambda: _ids(self.client.submit(workflow, run) for run in runs),
             expected=_records(runs, steps),
         )

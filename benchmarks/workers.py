@@ -40,7 +40,7 @@ class Worker:
             | {TRACE_FILE: str(self.trace.path), "PYTHONPATH": _python_path()},
             log=self.log,
             cwd=folder,
-            death_signal=signal.SIGTERM,
+            death_signal=signal.SIGQUIT,  # a worker without its servers would wait for them for ever
         )
         self._process: ChildProcess | None = None
 
