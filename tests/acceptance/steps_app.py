@@ -8,7 +8,7 @@ from celery import signals
 from tests.acceptance import faults, flows
 from tests.support.steps import announce_readiness
 from workflow_engine import Engine, Workflow
-from workflow_engine.celery_app import runtime
+from workflow_engine.celery_app import leases, runtime
 
 workflows = [each for each in vars(flows).values() if isinstance(each, Workflow)]
 absent = os.environ.get("STAGE_WITHOUT")
@@ -19,6 +19,10 @@ engine = Engine(workflows=[each for each in workflows if each.name != absent])
 app = engine.install()
 app.conf.update(worker_hijack_root_logger=True, worker_redirect_stdouts=False)
 announce_readiness()
+
+settled = os.environ.get("STAGE_SETTLED_SECONDS")
+if settled:
+    leases._SETTLED = timedelta(seconds=float(settled))
 
 points = os.environ.get("STAGE_FAULTS", "").split()
 

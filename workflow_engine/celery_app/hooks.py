@@ -44,6 +44,7 @@ class WorkerHooks:
         self._try(self._lease.beat)
 
     def _on_ready(self, **_: Any) -> None:
+        self._try(self._lease.beat)  # a pool may have taken a while to start
         self._thread = Thread(target=self._run, name="wfe-heartbeat", daemon=True)
         self._thread.start()
 
@@ -70,5 +71,15 @@ class WorkerHooks:
 
 def tasks_at_hand() -> set[str]:
     """Return the ids of the step tasks this worker has received and not finished."""
+    # Not `worker_state.requests`: it has one request an id, so the end of a repeated message, which is ignored,
+    # takes the id along although the step still runs.
     # `type`, not `name`: the name is the message's shadow, which says workflow and step.
-    return {request.id for request in list(worker_state.requests.values()) if request.type == STEP_TASK}
+    return {request.id for request in _requests() if request.type == STEP_TASK}
+
+
+def _requests() -> list[Any]:
+    while True:
+        try:
+            return [*worker_state.reserved_requests, *worker_state.active_requests]
+        except RuntimeError:  # the main thread has received or finished one meanwhile
+            continue
