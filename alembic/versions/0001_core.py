@@ -232,12 +232,14 @@ def create_steps() -> None:
         ),
         sa.CheckConstraint("state <> 'running' OR worker_id IS NOT NULL", name=op.f("steps_running_has_worker_check")),
         sa.CheckConstraint(
-            "state IN ('cancelled', 'dispatched', 'failed', 'ready', 'retrying', 'running', 'skipped', 'succeeded', 'suspended', 'waiting')",
+            "state IN ('cancelled', 'dispatched', 'failed', 'ready', 'retrying', 'running', 'skipped', "
+            "'succeeded', 'suspended', 'waiting')",
             name=op.f("steps_state_check"),
         ),
         sa.CheckConstraint("missing >= 0", name=op.f("steps_missing_check")),
         sa.PrimaryKeyConstraint("run_id", "position", name=op.f("steps_pkey")),
-        comment="A step of a run. No foreign key to runs: it would take a lock on the run's row for each step; retention deletes both.",
+        comment="A step of a run. No foreign key to runs: it would take a lock on the run's row for each "
+        "step; retention deletes both.",
         postgresql_with={"fillfactor": "70"},
     )
     op.create_index(
