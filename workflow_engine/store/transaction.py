@@ -102,8 +102,11 @@ class Store:
             DatabaseUnavailable: PostgreSQL does not answer.
             DatabaseNotMigrated: a table is missing.
         """
-        with readable_errors(), self.database.connection() as connection:
-            yield Transaction(connection)
+        try:
+            with readable_errors(), self.database.connection() as connection:
+                yield Transaction(connection)
+        except _LOST_RACES as error:  # no statement of ours should; whoever retries after an outage retries this too
+            raise DatabaseUnavailable(f"PostgreSQL ended a statement so that others go on: {error}") from error
 
 
 @contextmanager

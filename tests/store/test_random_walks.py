@@ -1,0 +1,191 @@
+"""Whatever commands come, in whatever order: no run is ever in a state that makes no sense, and each can still end."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.support.histories import DatabaseRows, prove_every_run
+from tests.support.recording import RecordingDispatcher, claim, complete, fail, key, lose
+from workflow_engine import Workflow, compile_plan
+from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.processor import Processor
+from workflow_engine.ids import new_run_id
+from workflow_engine.model.commands import (
+    CancelRun,
+    ClaimStep,
+    DispatchReady,
+    ExpireRuns,
+    ReleaseSteps,
+    StepAttempt,
+    StopStep,
+    SubmitRun,
+)
+from workflow_engine.model.run import FINAL_RUN_STATES
+from workflow_engine.model.run_options import RunOptions
+from workflow_engine.model.step import FINAL_STEP_STATES
+from workflow_engine.plan.plan import Plan
+from workflow_engine.store.transaction import Store
+
+SIZE = 7
+WORKER = str(uuid4())
+places = st.integers(0, 1_000)
+"""Of a message among all that were ever sent: late and repeated ones are as likely as the newest."""
+
+
+class OneRun(RuleBasedStateMachine):
+    """A run of a random graph, and every command there is, about any attempt there ever was."""
+
+    store: Store
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dispatcher = RecordingDispatcher()
+        self.processor = Processor(self.store, self.dispatcher, loss_limit=1)
+        self.rows = DatabaseRows(self.store.database).rows
+
+    @initialize(
+        edges=st.lists(st.booleans(), min_size=SIZE * SIZE, max_size=SIZE * SIZE),
+        size=st.integers(1, SIZE),
+        policy=st.sampled_from(["fail_fast", "continue"]),
+        options=st.sampled_from([{}, {"expires_at": "2020-01-01T00:00:00Z"}, {"scheduled_at": "2020-01-01T00:00:00Z"}]),
+    )
+    def submit(self, edges: list[bool], size: int, policy: str, options: dict[str, Any]) -> None:
+        workflow = Workflow(f"walk_{uuid4().hex[:8]}", on_failure=policy)
+        for number in range(size):
+            parents = [f"s{parent}" for parent in range(number) if edges[number * SIZE + parent]]
+            workflow.step(name=f"s{number}", after=parents)(lambda ctx: None)
+        self.plan: Plan = compile_plan(workflow)
+        self.run_id = new_run_id()
+        self.processor.execute(
+            SubmitRun(
+                run_id=self.run_id,
+                plan_id=self.processor.register(self.plan),
+                input="1",
+                input_digest="",
+                options=RunOptions(**options),
+            )
+        )
+
+    def message(self, place: int) -> Dispatch | None:
+        return self.dispatcher.sent[place % len(self.dispatcher.sent)] if self.dispatcher.sent else None
+
+    def attempt(self, place: int) -> StepAttempt | None:
+        message = self.message(place)
+        return None if message is None else StepAttempt(**key(message))
+
+    @rule(place=places)
+    def claim(self, place: int) -> None:
+        if message := self.message(place):
+            claim(self.processor, message, WORKER)
+
+    @rule(place=places, result=st.sampled_from(["1", "null", '{"a": [1]}']))
+    def complete(self, place: int, result: str) -> None:
+        if message := self.message(place):
+            complete(self.processor, message, result)
+
+    @rule(place=places)
+    def claim_and_complete(self, place: int) -> None:
+        if (message := self.message(place)) and claim(self.processor, message, WORKER):
+            complete(self.processor, message)
+
+    @rule(place=places, retry=st.booleans())
+    def fail(self, place: int, retry: bool) -> None:
+        if message := self.message(place):
+            fail(self.processor, message, timedelta(0) if retry else None)
+
+    @rule(place=places)
+    def lose(self, place: int) -> None:
+        if message := self.message(place):
+            lose(self.processor, message)
+
+    @rule(place=places)
+    def stop(self, place: int) -> None:
+        """As a worker does: only where a heartbeat said that the attempt may not go on."""
+        attempt = self.attempt(place)
+        if attempt and not self.processor.is_current(attempt):
+            self.processor.execute(StopStep(**key(self.message(place))))  # type: ignore[arg-type]  # it is there
+
+    @rule(place=places)
+    def release(self, place: int) -> None:
+        if attempt := self.attempt(place):
+            self.processor.execute(ReleaseSteps(attempts=[attempt], reason="no", retry_in=timedelta(0)))
+
+    @rule(away=st.booleans())
+    def dispatch_what_is_due(self, away: bool) -> None:
+        self.dispatcher.is_down = away
+        self.processor.execute(DispatchReady(limit=3))
+        self.dispatcher.is_down = False
+
+    @rule()
+    def cancel(self) -> None:
+        self.processor.execute(CancelRun(run_id=self.run_id))
+
+    @rule()
+    def expire(self) -> None:
+        self.processor.execute(ExpireRuns(limit=3))
+
+    @invariant()
+    def the_rows_make_sense(self) -> None:
+        if not hasattr(self, "run_id"):
+            return
+        (run,) = self.rows("SELECT * FROM runs WHERE id = %s", self.run_id)
+        steps = self.rows("SELECT * FROM steps WHERE run_id = %s ORDER BY position", self.run_id)
+        final = [step.state in FINAL_STEP_STATES for step in steps]
+        assert all(final) == (run.state in FINAL_RUN_STATES), (run.state, [step.state for step in steps])
+        if run.state == "succeeded":
+            assert {step.state for step in steps} == {"succeeded"}
+        if run.state == "pending":
+            assert {step.state for step in steps} <= {"waiting", "ready", "dispatched"}
+        for step in steps:
+            self._step_makes_sense(step, steps)
+
+    def _step_makes_sense(self, step: Any, steps: list[Any]) -> None:
+        parents = [steps[parent].state for parent in self.plan[step.position].parents]
+        missing = sum(state != "succeeded" for state in parents)
+        if step.state in {"ready", "dispatched", "running", "retrying", "succeeded", "failed"}:
+            assert missing == 0
+        if step.state == "waiting":
+            assert step.missing == missing > 0
+        if step.state == "skipped":
+            assert set(parents) & {"failed", "skipped"}
+
+    def teardown(self) -> None:
+        """However the walk went, workers that go on bring the run to its end."""
+        if hasattr(self, "run_id"):
+            self._finish()
+            prove_every_run(self.store.database)
+        with self.store.single() as tx:
+            tx.connection.execute("DELETE FROM events; DELETE FROM steps; DELETE FROM runs; DELETE FROM plans")
+
+    def _finish(self) -> None:
+        for running in self.rows("SELECT plan_id, run_id, position, attempt FROM steps JOIN runs ON id = run_id"):
+            complete(self.processor, running)
+        for _ in range(3 * len(self.plan)):
+            self.rows("UPDATE steps SET ready_at = now() WHERE ready_at IS NOT NULL RETURNING 1")
+            self.processor.execute(DispatchReady(limit=100))
+            for message in list(self.dispatcher.sent):
+                if self.processor.execute(ClaimStep(**key(message), worker_id=WORKER, worker_name="test")):
+                    complete(self.processor, message)
+
+
+@pytest.fixture
+def machine(store: Store) -> type[OneRun]:
+    """The machine, on this process's database."""
+    return type("OneRunHere", (OneRun,), {"store": store})
+
+
+def test_no_walk_leads_to_rows_that_make_no_sense(machine: type[OneRun]) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+        ),
+    )
