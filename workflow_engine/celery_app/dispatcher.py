@@ -42,6 +42,7 @@ class CeleryDispatcher:
         sent = 0
         try:
             with self._app.producer_pool.acquire(block=True) as producer:
+                producer.connection.ensure_connection(**_RETRY_POLICY)  # kombu's own patience is six seconds
                 for together in _batches(steps):
                     with _batch(producer) if len(together) > 1 else nullcontext():
                         for step in together:
