@@ -13,7 +13,7 @@ from typing import Any, Final
 from benchmarks import floor, report
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, session_servers
-from benchmarks.session import WORKLOADS, Session, started_session
+from benchmarks.session import WORKLOADS, Session, Workload, started_session
 
 OTHERS: Final = ("submit", "messages", "floor", "large")
 """What is measured beside the workloads."""
@@ -31,12 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with lent as servers, started_session(servers) as session:
         for name in options.only:
             if name in WORKLOADS:
-                rounds = session.rounds(WORKLOADS[name], options.rounds, options.patience)
-                found[name] = {
-                    "rounds": report.rounds_as_json(rounds),
-                    "ratios": {each: median(report.ratios(rounds, each)) for each in rounds[0] if each != "celery"},
-                }
-                say(report.print_workload, WORKLOADS[name], rounds)
+                found[name] = _compare(WORKLOADS[name], session, options.rounds, options.patience, say)
             else:
                 found[name] = _measure(name, session, servers, options.rounds, say)
             sys.stdout.flush()
@@ -46,6 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"\nload of the machine: {found['load_before'][0]:.1f} before, {found['load_after'][0]:.1f} after")
     return 0
+
+
+def _compare(workload: Workload, session: Session, number: int, patience: float, say: Any) -> dict[str, Any]:
+    rounds = []
+    say(report.print_title, workload)
+    for each in session.rounds(workload, number, patience):
+        rounds.append(each)
+        say(report.print_round, len(rounds), each)
+    say(report.print_medians, workload, rounds)
+    ratios = {name: median(report.ratios(rounds, name)) for name in rounds[0] if name != "celery"}
+    return {"rounds": report.rounds_as_json(rounds), "ratios": ratios}
 
 
 def _measure(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:

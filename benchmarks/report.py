@@ -16,12 +16,19 @@ def ratios(rounds: Sequence[Round], contestant: str) -> list[float]:
     return [each["celery"].finished / each[contestant].finished for each in rounds]
 
 
-def print_workload(workload: Workload, rounds: Sequence[Round]) -> None:
-    """Print every round, the medians, the ratios and who used the processor."""
+def print_title(workload: Workload) -> None:
+    """Print what the rounds that follow measure."""
     print(f"\n{workload.title}: seconds from the first submission to the last step")
-    for number, each in enumerate(rounds, 1):
-        times = "  ".join(f"{name} {timing.finished:.3f} ({timing.others:.0%} others)" for name, timing in each.items())
-        print(f"  round {number}: {times}")
+
+
+def print_round(number: int, timings: Round) -> None:
+    """Print one round."""
+    times = "  ".join(f"{name} {timing.finished:.3f} ({timing.others:.0%} others)" for name, timing in timings.items())
+    print(f"  round {number}: {times}", flush=True)
+
+
+def print_medians(workload: Workload, rounds: Sequence[Round]) -> None:
+    """Print the medians, the ratios and who used the processor."""
     for name in rounds[0]:
         taken = median(each[name].finished for each in rounds)
         submitted = median(each[name].submitted for each in rounds)

@@ -84,13 +84,14 @@ class Session:
             side.run(side.chain(CHAIN))
             side.run(side.wide(WIDE))
 
-    def rounds(self, workload: Workload, number: int, patience: float) -> list[Round]:
-        """Run a workload so many times on each contestant; who goes first alternates.
+    def rounds(self, workload: Workload, number: int, patience: float) -> Iterator[Round]:
+        """Run a workload so many times on each contestant, and yield each round; who goes first alternates.
 
         For ``patience`` seconds in all it waits for a quiet machine, and repeats what was disturbed.
         """
         deadline = monotonic() + patience
-        return [self._round(workload, index, deadline) for index in range(number)]
+        for index in range(number):
+            yield self._round(workload, index, deadline)
 
     def _round(self, workload: Workload, index: int, deadline: float) -> Round:
         names = list(workload.contestants)
