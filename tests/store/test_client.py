@@ -132,3 +132,20 @@ def test_the_result_is_that_of_the_sinks_which_have_succeeded(
 
     assert run.result == {"b": {"x": 1}}
     assert {state.value: number for state, number in run.count_steps().items()} == {"succeeded": 2, "dispatched": 1}
+
+
+def test_a_long_history_is_read_to_its_end(client: WorkflowClient, store: Store) -> None:
+    run = client.submit(graph({"a": ()}))
+    with store.single() as tx:
+        tx.connection.execute(
+            "INSERT INTO events (run_id, namespace, correlation_id, name, data) "
+            "SELECT %s, 'default', '', 'step.lost', '{}' FROM generate_series(1, 20000)",
+            [run.id],
+        )
+
+    events = run.events()
+
+    assert len(events) == 20_002
+    assert events == sorted(events, key=lambda event: event.id)
+    assert run.events(after=events[-1].id) == []
+    assert [event.id for event in run.events(after=events[-3].id)] == [event.id for event in events[-2:]]

@@ -1,7 +1,7 @@
 """What went wrong in a handler, as the engine stores it; and whether to try again."""
 
 import traceback
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
@@ -10,15 +10,16 @@ from celery.exceptions import Retry as CeleryRetry
 from celery.exceptions import SoftTimeLimitExceeded, TaskPredicate, TimeLimitExceeded
 
 from workflow_engine.definitions.handlers import TaskHandler
-from workflow_engine.definitions.policies import NO_RETRY, Retry
+from workflow_engine.definitions.policies import NO_RETRY
 from workflow_engine.definitions.step import Step
-from workflow_engine.errors import HandlerExited, NonRetryable, ResultNotStorable, StepTimeout
+from workflow_engine.errors import HandlerExited, NonRetryable, ResultNotStorable, RetryAfter, StepTimeout
 from workflow_engine.model.commands import StepError
 
 MESSAGE_LIMIT: Final = 10_000
 TRACEBACK_LIMIT: Final = 20_000
 """Characters of a message and of a traceback that are kept with the step."""
 
+_LONGEST_WAIT: Final = 366 * 86_400
 _RANDOM: Final = Random()  # noqa: S311  spreads retries in time; nothing secret
 
 
@@ -35,7 +36,7 @@ def described(error: BaseException) -> StepError:
     lines = traceback.format_exception(error)
     return StepError(
         error_class=type(error).__name__,
-        message=_storable(str(error))[:MESSAGE_LIMIT],
+        message=_storable(_text(error))[:MESSAGE_LIMIT],
         traceback=_storable("".join(lines))[-TRACEBACK_LIMIT:],
     )
 
@@ -59,7 +60,7 @@ def for_celery(failure: BaseException) -> Exception:
     """Return what to raise so that Celery notes a failure and does nothing else."""
     if isinstance(failure, Exception) and not isinstance(failure, _MEANT_FOR_CELERY):
         return failure
-    return HandlerFailed(f"{type(failure).__name__}: {failure}")
+    return HandlerFailed(f"{type(failure).__name__}: {_text(failure)}")
 
 
 def retry_delay(error: BaseException, step: Step, attempt: int) -> timedelta | None:
@@ -81,12 +82,17 @@ def _delay_of_task(error: BaseException, task: Any, attempt: int) -> timedelta |
         max_retries = task.max_retries
     if max_retries is not None and attempt > max_retries:
         return None
-    countdown = asked.get("countdown")
-    seconds = task.default_retry_delay if countdown is None else countdown
-    policy = Retry(
-        max_attempts=attempt + 1, base_delay=float(seconds), factor=1, max_delay=float(seconds), jitter=False
-    )
-    return policy.delay_after(error, attempt, _RANDOM)
+    if isinstance(error, RetryAfter):
+        return error.delay
+    moments = (asked.get("countdown"), asked.get("eta"), task.default_retry_delay)
+    return _time_until(next((moment for moment in moments if moment is not None), 0))
+
+
+def _time_until(moment: float | datetime) -> timedelta:
+    """Return how long until a moment, given as Celery takes it: in so many seconds, or then."""
+    if isinstance(moment, datetime):
+        moment = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return timedelta(seconds=min(max(moment, 0), _LONGEST_WAIT))
 
 
 def _asked_for_retry(error: BaseException) -> dict[str, Any] | None:
@@ -101,6 +107,13 @@ def _asked_for_retry(error: BaseException) -> dict[str, Any] | None:
             return dict(frame.tb_frame.f_locals)
         frame = frame.tb_next
     return {"countdown": error.when} if isinstance(error, CeleryRetry) else None
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # whatever a handler's exception does, its attempt has failed
+        return f"<{type(error).__name__} that cannot be printed>"
 
 
 def _storable(text: str) -> str:

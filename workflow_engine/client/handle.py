@@ -18,6 +18,8 @@ from workflow_engine.store.transaction import Store
 _FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.25
 """Seconds between two looks at a run that somebody waits for: quick at first, then sparing."""
 GROWTH: Final = 1.5
+EVENTS_PAGE: Final = 10_000
+"""Events that one query reads."""
 
 
 class RunHandle:
@@ -108,8 +110,13 @@ class RunHandle:
 
     def events(self, after: int = 0) -> list[EventRecord]:
         """The run's events, oldest first; ``after`` is the ``id`` of the last one you have."""
+        found: list[EventRecord] = []
         with self._store.single() as tx:
-            return tx.views.events_of(self.id, after)
+            while page := tx.views.events_of(self.id, found[-1].id if found else after, EVENTS_PAGE):
+                found += page
+                if len(page) < EVENTS_PAGE:
+                    break
+        return found
 
     def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
         """Cancel what has not started and let what runs end; False if the run had ended already.

@@ -153,7 +153,7 @@ class Views:
         return rows[0].plan_id if rows else None
 
     def events_of(self, run_id: RunId, after: int = 0, limit: int = 10_000) -> list[EventRecord]:
-        """Return a run's events after position ``after`` of the log, oldest first."""
+        """Return up to ``limit`` of a run's events after position ``after`` of the log, oldest first."""
         if not _is_uuid(run_id):
             return []
         query = (
