@@ -1,0 +1,74 @@
+"""Each event of the catalogue has one typed function, and what it publishes fits the event's schema."""
+
+import inspect
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.recording import graph
+from workflow_engine import compile_plan
+from workflow_engine.engine import publisher
+from workflow_engine.model.commands import StepError
+from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT, Event
+
+PLAN = compile_plan(graph({"a": (), "b": ("a",)}))
+LONG = "x" * 10_000 + "\N{SNOWMAN}"
+ERROR = StepError(error_class="Boom", message=LONG, traceback="secret")
+PUBLISH: dict[str, Callable[[], Event]] = {
+    "run.submitted": lambda: publisher.run_submitted(PLAN, "ada"),
+    "run.started": lambda: publisher.run_started("w", "1"),
+    "run.succeeded": lambda: publisher.run_succeeded("w", "1"),
+    "run.failed": lambda: publisher.run_failed(PLAN, "a", ERROR),
+    "run.cancelling": lambda: publisher.run_cancelling(LONG, "ada", 2),
+    "run.cancelled": lambda: publisher.run_cancelled(PLAN),
+    "run.expired": lambda: publisher.run_expired(PLAN),
+    "step.dispatched": lambda: publisher.step_dispatched("a", 1, "q", "submit"),
+    "step.released": lambda: publisher.step_released("a", LONG),
+    "step.started": lambda: publisher.step_started("a", 2, "celery@host"),
+    "step.completed": lambda: publisher.step_completed("a", 2, 1 / 3),
+    "step.retrying": lambda: publisher.step_retrying("a", 2, ERROR, 1.5),
+    "step.lost": lambda: publisher.step_lost("a", 2, LONG),
+    "step.failed": lambda: publisher.step_failed("a", 2, ERROR),
+    "step.skipped": lambda: publisher.step_skipped("b", "a"),
+    "step.cancelled": lambda: publisher.step_cancelled("b", "the run was cancelled"),
+}
+
+
+def test_every_event_is_published_by_the_function_of_its_name_and_by_no_other() -> None:
+    functions = {
+        name
+        for name, value in vars(publisher).items()
+        if inspect.isfunction(inspect.unwrap(value))
+        and not name.startswith("_")
+        and value.__module__ == publisher.__name__
+    }
+
+    assert functions == {name.replace(".", "_") for name in CATALOGUE}
+    assert set(PUBLISH) == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_what_is_published_fits_its_schema(name: str) -> None:
+    event = PUBLISH[name]()
+
+    assert event.name == name
+    payload = CATALOGUE[name].model_validate_json(event.data)
+    assert payload.model_dump_json() == event.data
+    assert (event.step is None) == name.startswith("run.")
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_an_event_is_bounded_and_tells_no_secrets(name: str) -> None:
+    data = json.loads(PUBLISH[name]().data)
+
+    assert all(len(value) <= MESSAGE_LIMIT for value in data.values() if isinstance(value, str))
+    assert not data.keys() & {"input", "result", "results", "output", "traceback"}
+    assert "secret" not in json.dumps(data)
+
+
+def test_messages_that_many_steps_share_are_made_once() -> None:
+    first = publisher.step_started("a", 1, "w").data
+
+    assert publisher.step_started("b", 2, "w").data is first
+    assert publisher.run_started("w", "1") is publisher.run_started("w", "1")
