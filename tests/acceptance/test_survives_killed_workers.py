@@ -7,13 +7,24 @@ import pytest
 from tests.acceptance import flows
 from tests.acceptance.faults import POINTS
 from tests.support.processes import Stage, count_completions, event_names, wait_for_all, wait_until
+from workflow_engine import RunHandle
 
 
 def test_a_killed_child_costs_less_than_two_seconds(running: Stage) -> None:
+    runs = [running.submit(flows.deadly, {"how": "kill"}).wait(timeout=20) for _ in range(3)]
+
+    assert sorted(time_lost(run) for run in runs)[1] < timedelta(seconds=2)  # of three, because the machine may be busy
+
+
+def time_lost(run: RunHandle) -> timedelta:
+    """Return how long after its first attempt the killed step began its second one."""
+    first, second = [event.occurred_at for event in run.events() if (event.name, event.step) == ("step.started", "die")]
+    return second - first
+
+
+def test_a_step_whose_process_was_killed_tells_so_and_runs_again(running: Stage) -> None:
     run = running.submit(flows.deadly, {"how": "kill"}).wait(timeout=20)
 
-    first, second = [event.occurred_at for event in run.events() if (event.name, event.step) == ("step.started", "die")]
-    assert second - first < timedelta(seconds=2)
     assert run.result == {"survive": "alive"}
     assert event_names(run, step="die") == [
         "step.dispatched",
