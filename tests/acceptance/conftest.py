@@ -61,13 +61,13 @@ def _fresh_database(postgres_url: str, template: str | None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_stage(postgres_url: str, broker_url: str, migrated: str) -> StageMaker:
+def new_stage(postgres_url: str, broker_url: str, migrated: str, server_folder: Path) -> StageMaker:
     """Make a stage with a database of its own; its queue is its own, the broker may be shared."""
 
     @contextmanager
     def make(*, broker: str = broker_url, database: str | None = None, **settings: Any) -> Iterator[Stage]:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wfe-stage-")))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stage-", dir=server_folder)))
             url = database or stack.enter_context(_fresh_database(postgres_url, migrated))
             yield stack.enter_context(stage(folder, url, broker, **settings))
 
