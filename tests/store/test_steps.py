@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from psycopg import Connection
 
 from tests.support.recording import (
     RecordingDispatcher,
@@ -18,9 +20,11 @@ from tests.support.recording import (
     run_all,
     submit,
 )
+from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import CancelRun, DispatchReady, ReleaseSteps, StepAttempt, StopStep
+from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -362,31 +366,38 @@ def test_a_silent_workers_steps_are_found_and_a_living_ones_are_not(
         assert tx.steps.find_stranded(timedelta(hours=1), 10) == []
 
 
-def test_a_completion_costs_the_same_in_a_run_of_any_size(
+def test_a_completion_reads_the_same_few_rows_though_it_was_planned_while_the_tables_were_small(
     processor: Processor, dispatcher: RecordingDispatcher, store: Store
 ) -> None:
-    width = 3_000
-    edges: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",)} | {f"x{number}": () for number in range(width)}
-    run_id = submit(processor, graph(edges))
+    edges: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",)}
+    submit(processor, graph(edges))
+    with store.single() as tx:
+        tx.connection.execute("ANALYZE")
+    database = Database(store.database.url, max_connections=1)
+    processor = Processor(Store(database), dispatcher)
+    run_all(processor, dispatcher)
+    submit(processor, graph(edges | {f"x{number}": () for number in range(3_000)}))
     message = dispatcher.take("a")
+
+    with database.connection() as connection:
+        before = _rows_read(connection)
     claim(processor, message)
-    with store.single() as tx:
-        before = _rows_read(tx.connection)
     complete(processor, message)
-    with store.single() as tx:
-        after = _rows_read(tx.connection)
+    with database.connection() as connection:
+        after = _rows_read(connection)
+    database.close()
 
-    assert states(store, run_id)["b"] == "dispatched"
-    assert after - before < width / 2  # other connections may report what they read before
+    assert [message.step for message in dispatcher.sent][-1] == "b"
+    assert after - before < 10
 
 
-def _rows_read(connection: object) -> int:
-    connection.execute("SELECT pg_stat_force_next_flush()")  # type: ignore[attr-defined]
-    row = connection.execute(  # type: ignore[attr-defined]
-        "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS n "
-        "FROM pg_stat_user_tables WHERE relname = 'steps'"
+def _rows_read(connection: Connection[Any]) -> int:
+    """Return the rows of ``steps`` that this connection has read and not yet reported."""
+    row = connection.execute(
+        "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS read "
+        "FROM pg_stat_xact_user_tables WHERE relname = 'steps'"
     ).fetchone()
-    return int(row.n)
+    return int(row.read)
 
 
 def test_hot_updates_stay_in_their_page(processor: Processor, dispatcher: RecordingDispatcher, store: Store) -> None:
@@ -451,3 +462,86 @@ def test_due_steps_are_sent_most_urgent_first_and_equals_as_they_became_due(
     sent = [(message.priority, age[message.run_id]) for message in dispatcher.sent]
     assert sent == sorted(sent, key=lambda each: (-each[0], -each[1]))
     assert len(sent) == 60
+
+
+@pytest.mark.parametrize("end", [lambda *at: fail(*at, retry_in=SOON), lose], ids=["retry", "lose"])
+@pytest.mark.parametrize("how", ["fail", "cancel"])
+def test_nothing_of_a_run_that_is_ending_starts_again(
+    processor: Processor,
+    dispatcher: RecordingDispatcher,
+    store: Store,
+    end: Callable[[Processor, Dispatch], None],
+    how: str,
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": (), "c": ("a", "b")}))
+    first, slow = dispatcher.take("a"), dispatcher.take("b")
+    claim(processor, first)
+    claim(processor, slow)
+    if how == "fail":
+        fail(processor, first)
+    else:
+        processor.execute(CancelRun(run_id=run_id))
+        complete(processor, first)
+
+    end(processor, slow)
+
+    assert states(store, run_id)["b"] == "failed"
+    assert run_state(store, run_id) == ("failed" if how == "fail" else "cancelled")
+
+
+def test_the_first_failure_decides_what_a_run_failed_of(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": ()}))
+    messages = [dispatcher.take("a"), dispatcher.take("b")]
+    for message in messages:
+        claim(processor, message)
+
+    for message in messages[::-1]:
+        fail(processor, message)
+
+    with store.single() as tx:
+        run = tx.views.find_run(run_id)
+        events = tx.views.events_of(run_id)
+    assert run is not None
+    assert run.error == {"step": "b", "error_class": "Boom", "message": "no"}
+    assert [event.data["step"] for event in events if event.name == "run.failed"] == ["b"]
+
+
+def test_a_run_that_is_being_cancelled_does_not_fail(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": ("a",)}))
+    message = dispatcher.take("a")
+    claim(processor, message)
+    processor.execute(CancelRun(run_id=run_id))
+    assert run_state(store, run_id) == "cancelling"
+
+    fail(processor, message)
+
+    assert run_state(store, run_id) == "cancelled"
+    with store.single() as tx:
+        run = tx.views.find_run(run_id)
+    assert run is not None
+    assert run.error is None
+
+
+def test_an_attempt_may_go_on_until_it_is_over_or_its_run_is_cancelled(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": ()}))
+    first, second = dispatcher.take("a"), dispatcher.take("b")
+    attempt, other = StepAttempt(**key(first)), StepAttempt(**key(second))
+    assert not processor.is_current(attempt)
+    claim(processor, first)
+    claim(processor, second)
+    assert processor.is_current(attempt)
+    lose(processor, first)
+    processor.execute(DispatchReady(limit=10))
+    claim(processor, dispatcher.take("a"))
+    assert not processor.is_current(attempt)
+    assert processor.is_current(other)
+
+    processor.execute(CancelRun(run_id=run_id))
+
+    assert not processor.is_current(other)

@@ -119,5 +119,8 @@ class Database:
 
 
 def _configure(connection: PgConnection) -> None:
-    """Plan each statement once: ours find their rows by key whatever the values, and replanning costs as much again."""
-    connection.execute("SET plan_cache_mode = force_generic_plan")
+    """Plan each statement once: ours find their rows by key whatever the values, and replanning costs as much again.
+
+    Without sequential scans, because a plan made while a table was small would go on reading all of it as it grows.
+    """
+    connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
