@@ -102,13 +102,13 @@ class Processor:
 
 
 _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {
+    commands.SubmitRun: run_handlers.submit_run,
     commands.ClaimStep: step_handlers.claim_step,
     commands.CompleteStep: step_handlers.complete_step,
 }
-"""Commands whose usual case is one statement; where that answers None, the handler below takes over."""
+"""Commands that are one statement, always or usually; where it answers None, the handler below takes over."""
 
 _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
-    commands.SubmitRun: run_handlers.submit_run,
     commands.CancelRun: run_handlers.cancel_run,
     commands.ExpireRuns: run_handlers.expire_runs,
     commands.ClaimStep: step_handlers.repair_step,
