@@ -69,6 +69,8 @@ def _retry_as_json(retry: Retry) -> dict[str, Any]:
 def _lines(plan: Plan) -> list[str]:
     lines = [f"on_failure = {plan.on_failure}"]
     for step in plan.as_json()["steps"]:
-        options = ", ".join(f"{key}={value}" for key, value in step.items() if key != "name")
+        # PostgreSQL keeps the keys of JSON in an order of its own: only with ours is what is equal equal as text.
+        retry = {key: step["retry"][key] for key in sorted(step["retry"])}
+        options = ", ".join(f"{key}={value}" for key, value in (step | {"retry": retry}).items() if key != "name")
         lines.append(f"{step['name']}: {options}")
     return lines

@@ -110,6 +110,15 @@ def test_the_digest_changes_with_everything_that_changes_a_run_and_with_nothing_
     assert len({*same, *changed}) == 1 + len(changed)
 
 
+def test_the_difference_does_not_show_the_order_in_which_a_database_keeps_options() -> None:
+    kept = orders().as_json()
+    for step in kept["steps"]:
+        step["retry"] = dict(reversed(step["retry"].items()))
+    stored = Plan.from_json(kept, namespace="default", workflow="orders", version="1")
+
+    assert difference(stored, orders()) == ""
+
+
 def test_the_difference_shows_only_what_changed() -> None:
     text = difference(orders(), orders(queue="fast"))
 
