@@ -52,6 +52,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def _make_importable(project: Path) -> None:
     """Let this process, and those it becomes, import what ``wfe dev`` imports from the folder it runs in."""
+    if str(project) in sys.path:
+        return
     sys.path.append(str(project))
     paths = [path for path in (os.environ.get("PYTHONPATH"), str(project)) if path]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)

@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, OverflowMethod, RenderableType
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -121,12 +121,15 @@ def as_values(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
-    """Print rows under their headings; the last column gives way where the terminal is narrow."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, giving_way: Collection[str] = ()
+) -> None:
+    """Print rows under their headings; on a narrow terminal some give way: the last, unless others are named."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, column in enumerate(columns):
-        last = number == len(columns) - 1
-        table.add_column(column, no_wrap=not last, overflow="ellipsis" if not last else "fold")
+    for column in columns:
+        gives_way = column in (giving_way or columns[-1:])
+        overflow: OverflowMethod = "fold" if gives_way else "ellipsis"
+        table.add_column(column, no_wrap=not gives_way, overflow=overflow, min_width=len(column))
     for row in rows:
         table.add_row(*row)
     print_rich(table)
@@ -156,6 +159,14 @@ def state(name: str) -> Text:
 def moment(at: datetime | None) -> str:
     """Return a time for people, in their time zone."""
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def moment_briefly(at: datetime) -> str:
+    """Return a time for a list: on a terminal, where space is dear, today's have no date and others no time."""
+    if not is_interactive():
+        return moment(at)
+    local, today = at.astimezone(), datetime.now().astimezone().date()
+    return local.strftime("%H:%M:%S") if local.date() == today else local.strftime("%Y-%m-%d")
 
 
 def length(start: datetime | None, end: datetime | None) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from rich.text import Text
@@ -12,18 +13,24 @@ from workflow_engine.cli.output import (
     as_json_option,
     as_values,
     describe_error,
+    drawing_width,
     length,
     moment,
+    moment_briefly,
     print_facts,
     print_json,
     print_table,
     state,
+    yielding,
 )
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.client import PAGE_LIMIT
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
+
+_WIDTH_FOR_ALL: Final = 100
+"""On a narrower terminal a list of runs says only what it can say in full."""
 
 
 @click.group()
@@ -46,7 +53,9 @@ def list_runs(workflow: str | None, states: Sequence[str], tag: str | None, limi
     if as_json:
         print_json([as_values(run) for run in found])
     elif found:
-        print_table(["RUN", "WORKFLOW", "STATE", "SUBMITTED", "TOOK", "ABOUT"], [_row(run) for run in found])
+        columns = ["RUN", "WORKFLOW", "STATE", "SUBMITTED", "TOOK", "ABOUT"]
+        columns = columns if drawing_width() >= _WIDTH_FOR_ALL else columns[:-1]
+        print_table(columns, [_row(run)[: len(columns)] for run in found], giving_way=["WORKFLOW", "ABOUT"])
     else:
         click.echo("no runs")
 
@@ -99,8 +108,8 @@ def cancel(ctx: click.Context, run_id: str, reason: str | None, as_json: bool) -
 
 def _row(run: RunRecord) -> list[str | Text]:
     took = length(run.started_at, run.finished_at)
-    about = run.title or describe_error(run.error)
-    return [run.id, run.workflow, state(run.state), moment(run.created_at), took, about]
+    about = yielding(run.title or describe_error(run.error))
+    return [run.id, yielding(run.workflow), state(run.state), moment_briefly(run.created_at), took, about]
 
 
 def _show(run: RunHandle) -> None:

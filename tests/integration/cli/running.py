@@ -83,7 +83,7 @@ class Command:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def wait_for(self, text: str, within: float = 40.0) -> str:
+    def wait_for(self, text: str, within: float = 90.0) -> str:
         """Return the output once ``text`` is in it."""
         wait_until(lambda: text in self.output or self._process.returncode is not None, within=within, why=text)
         assert text in self.output, self.output

@@ -1,8 +1,15 @@
 """Wrong usage: one line on stderr, exit code 2, no traceback, nothing needed to find out."""
 
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
-from tests.integration.cli.running import wfe
+from tests.integration.cli.running import environment, wfe
 
 pytestmark = pytest.mark.usefixtures("nowhere")
 
@@ -114,7 +121,39 @@ def test_debug_shows_the_traceback() -> None:
         assert ended.err == ""  # the exception went through to Python, which prints its traceback
 
 
-def test_a_workflow_module_that_raises_is_told_without_its_traceback(nowhere) -> None:
+def test_errors_are_red_on_a_terminal_that_does_not_refuse_colours() -> None:
+    assert b"\x1b[" in on_a_terminal("nope", TERM="xterm")
+    assert b"\x1b[" not in on_a_terminal("nope", TERM="xterm", NO_COLOR="1")
+
+
+def test_a_drawing_on_a_terminal_without_colours_has_no_control_characters(nowhere: Path) -> None:
+    shown = on_a_terminal("workflows", "show", "orders", TERM="xterm", NO_COLOR="1", WFE_WORKFLOWS="shop")
+
+    assert "validate ─┬─ charge ──┬─ ship".encode() in shown
+    assert b"\x1b[" not in shown
+
+
+def on_a_terminal(*arguments: str, **variables: str) -> bytes:
+    """Run a command on a terminal of its own; return all it wrote."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workflow_engine.cli.main", *arguments],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env=environment(variables),
+    )
+    os.close(its)
+    written = b""
+    with suppress(OSError):  # how Linux says that the other end is closed
+        while some := os.read(ours, 4096):
+            written += some
+    os.close(ours)
+    process.wait()
+    return written
+
+
+def test_a_workflow_module_that_raises_is_told_without_its_traceback(nowhere: Path) -> None:
     (nowhere / "broken_shop.py").write_text("raise ZeroDivisionError('in the module')\n")
     ended = wfe("workflows", "list", WFE_WORKFLOWS="broken_shop")
 
