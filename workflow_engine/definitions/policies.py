@@ -48,7 +48,7 @@ class Retry:
     """
 
     max_attempts: int = 3
-    """Attempts in all, the first included."""
+    """Attempts in all: the first, and those lost with their worker, included."""
     base_delay: float = 1.0
     """Seconds before the second attempt."""
     factor: float = 2.0
