@@ -85,14 +85,13 @@ class Store:
             DatabaseUnavailable: PostgreSQL does not answer.
             DatabaseNotMigrated: a table is missing.
         """
-        for _ in range(_TRIES - 1):
+        for _ in range(_TRIES):
             try:
                 with self.transaction() as tx:
                     return work(tx)
-            except _LOST_RACES:
-                continue
-        with self.transaction() as tx:
-            return work(tx)
+            except _LOST_RACES as error:
+                lost = error
+        raise DatabaseUnavailable(f"PostgreSQL ended {_TRIES} tries so that others go on: {lost}") from lost
 
     @contextmanager
     def single(self) -> Iterator[Transaction]:
