@@ -1,5 +1,6 @@
 """An engine for the length of one command."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ def engine_here(*, with_workflows: bool = False) -> Iterator[Engine]:
     settings.require_broker_url()
     if not with_workflows:
         settings = settings.model_copy(update={"workflows": ()})
+    # The pool warns at every try to connect; the error that ends the command says the same once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     engine = Engine(settings, application_name="wfe")
     try:
         yield engine
