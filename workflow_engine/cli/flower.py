@@ -1,6 +1,7 @@
 """``wfe flower``: become Flower, on a port that is free."""
 
 import os
+import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Final
@@ -14,6 +15,7 @@ from workflow_engine.errors import ConfigurationError
 
 USUAL_PORT: Final = 5555
 _NEIGHBOURS: Final = 100
+_claims: Final[list[socket.socket]] = []
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True})
@@ -57,4 +59,20 @@ def choose_port(address: str, wanted: int | None) -> int:
             require_port(wanted)
         return wanted
     near = range(USUAL_PORT, USUAL_PORT + _NEIGHBOURS)
-    return next((port for port in near if is_free(port)), None) or free_port()
+    return next((port for port in near if is_free(port) and _claim(port)), None) or free_port()
+
+
+def _claim(port: int) -> bool:
+    """Keep others who look for a port now from taking the same one: Flower listens only seconds later.
+
+    The claim is a UDP socket of the same number; it ends with this process, or with the Flower it becomes.
+    """
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind((LOOPBACK, port))
+    except OSError:
+        claim.close()
+        return False
+    claim.set_inheritable(True)
+    _claims.append(claim)
+    return True

@@ -132,6 +132,23 @@ def test_flower_takes_the_next_port_if_the_usual_one_is_busy(
     assert flower.stop() == 0
 
 
+def test_two_that_look_for_a_port_at_once_take_different_ones() -> None:
+    code = (
+        "from workflow_engine.cli.flower import choose_port; print(choose_port('127.0.0.1', None), flush=True); input()"
+    )
+    looking = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"{look}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    chosen = {each.stdout.readline() for each in looking if each.stdout is not None}
+    for each in looking:
+        each.communicate("\n")
+
+    assert len(chosen) == len(looking)
+
+
 def test_a_port_that_was_asked_for_and_is_busy_is_wrong_usage(dev: Dev, busy_usual_port: int) -> None:
     ended = wfe("flower", "--port", str(busy_usual_port))
 

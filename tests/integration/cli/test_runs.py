@@ -65,6 +65,10 @@ def test_a_wait_that_runs_out_of_time_is_a_failure_and_the_run_goes_on(dev: Dev,
     assert wfe("runs", "watch", run).code == 0
 
 
+def all_runs() -> list[str]:
+    return [run["id"] for run in wfe("runs", "list", "--limit", "1000", "--json").json]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -81,14 +85,14 @@ def test_a_wait_that_runs_out_of_time_is_a_failure_and_the_run_goes_on(dev: Dev,
     ],
 )
 def test_what_is_refused_is_named_and_nothing_is_stored(dev: Dev, arguments: list[str], said: str) -> None:
-    before = wfe("runs", "list", "--limit", "1000", "--json").json
+    before = all_runs()
     ended = wfe("submit", *arguments)
 
     assert ended.code == 2
     assert ended.err.startswith("error: ")
     assert said in ended.err
     assert ended.err.count("\n") == 1
-    assert wfe("runs", "list", "--limit", "1000", "--json").json == before
+    assert all_runs() == before
 
 
 def test_the_same_key_leads_to_the_same_run_and_another_input_is_a_conflict(dev: Dev) -> None:
