@@ -1,6 +1,8 @@
 """Settings: one frozen value, read from the environment over ``workflow_engine.toml`` over the defaults."""
 
 import os
+import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +18,8 @@ from pydantic_settings import (
 from workflow_engine.errors import ConfigurationError
 
 DEFAULT_FILE = "workflow_engine.toml"
+_PASSWORD = re.compile(r"://.*@")
+"""Whoever a URL lets in; an error message may end in a log that others read."""
 
 
 class Settings(BaseSettings):
@@ -37,7 +41,13 @@ class Settings(BaseSettings):
         default=(),
         description="Import paths of modules with workflows (`module` or `module:name`), comma separated.",
     )
-    namespace: str = Field(default="default", min_length=1, max_length=100, description="The client's namespace.")
+    namespace: str = Field(
+        default="default",
+        min_length=1,
+        max_length=100,
+        pattern=r"^\w[\w.\-]*$",
+        description="The client's namespace.",
+    )
     queue: str = Field(default="celery", min_length=1, max_length=100, description="Queue of steps that name none.")
     result_limit_bytes: int = Field(
         default=1_048_576,
@@ -146,7 +156,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the environment over the file over the defaults."""
         del dotenv_settings, file_secret_settings
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _settings_file()))
+        return (init_settings, env_settings, _from_file(settings_cls, _settings_file()))
+
+
+def _from_file(settings_cls: type[BaseSettings], path: Path) -> PydanticBaseSettingsSource:
+    try:
+        return TomlConfigSettingsSource(settings_cls, path)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{path} cannot be read as TOML: {error}") from error
 
 
 def _settings_file() -> Path:
@@ -161,5 +178,5 @@ def _explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors():
         name = "_".join(str(part) for part in item["loc"]).upper()
-        parts.append(f"WFE_{name}: {item['msg']} (got {item['input']!r})")
+        parts.append(f"WFE_{name}: {item['msg']} (got {_PASSWORD.sub('://', repr(item['input']))})")
     return "; ".join(parts)

@@ -167,7 +167,17 @@ def test_a_retry_is_due_later_and_then_a_new_attempt(
     with store.single() as tx:
         tx.connection.execute("UPDATE steps SET ready_at = now() WHERE state = 'retrying'")
     assert processor.execute(DispatchReady(limit=10)) == 1
-    assert dispatcher.take("a").attempt == 2
+    second = dispatcher.take("a")
+    assert second.attempt == 2
+
+    claim(processor, second)
+    with store.single() as tx:
+        (step,) = tx.views.steps_of(run_id)
+    assert (step.state, step.error and step.error["message"]) == ("running", "no")
+    complete(processor, second)
+    with store.single() as tx:
+        (step,) = tx.views.steps_of(run_id)
+    assert (step.state, step.error) == ("succeeded", None)
 
 
 def test_a_failed_step_cancels_what_does_not_run_and_the_run_fails_when_the_rest_ends(
