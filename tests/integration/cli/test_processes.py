@@ -133,15 +133,9 @@ def test_flower_takes_the_next_port_if_the_usual_one_is_busy(
 
 
 def test_two_that_look_for_a_port_at_once_take_different_ones() -> None:
-    code = (
-        "from workflow_engine.cli.flower import choose_port; print(choose_port('127.0.0.1', None), flush=True); input()"
-    )
-    looking = [
-        subprocess.Popen(
-            [sys.executable, "-c", f"{look}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
+    look = "from workflow_engine.cli.flower import choose_port; print(choose_port('127.0.0.1', None), flush=True)"
+    argv = [sys.executable, "-c", f"{look}; input()"]
+    looking = [subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     chosen = {each.stdout.readline() for each in looking if each.stdout is not None}
     for each in looking:
         each.communicate("\n")
