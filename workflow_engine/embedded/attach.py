@@ -62,6 +62,6 @@ def _read(folder: Path) -> Attached | None:
         fields = json.loads(record.read_text())
         attached = Attached(**fields | {"folder": folder, "workflows": tuple(fields.get("workflows", ()))})
         running = is_held(lock_path(folder)) and owner_of(lock_path(folder)) == attached.pid
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return attached if running else None
