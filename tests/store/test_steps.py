@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
+from tests.support.processes import wait_until
 from tests.support.recording import (
     RecordingDispatcher,
     claim,
@@ -21,9 +22,11 @@ from tests.support.recording import (
     submit,
 )
 from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.handlers.step import complete_ending_step
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun, DispatchReady, ReleaseSteps, StepAttempt, StopStep
+from workflow_engine.model.commands import CancelRun, CompleteStep, DispatchReady, ReleaseSteps, StepAttempt, StopStep
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
 
@@ -127,6 +130,21 @@ def test_a_late_attempt_changes_nothing(processor: Processor, dispatcher: Record
     fail(processor, old)
 
     assert states(store, run_id) == {"a": "running"}
+
+
+def test_the_message_of_an_earlier_attempt_claims_nothing_of_the_next(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    old = dispatcher.take("a")
+    claim(processor, old)
+    fail(processor, old, retry_in=SOON)
+    processor.execute(DispatchReady(limit=10))
+
+    assert claim(processor, old) is None
+
+    assert states(store, run_id) == {"a": "dispatched"}
+    assert claim(processor, dispatcher.take("a")) is not None
 
 
 @pytest.mark.parametrize("parents", [2, 10, 100])
@@ -555,3 +573,88 @@ def test_an_attempt_may_go_on_until_it_is_over_or_its_run_is_cancelled(
     processor.execute(CancelRun(run_id=run_id))
 
     assert not processor.is_current(other)
+
+
+def test_giving_back_an_earlier_attempt_does_not_touch_the_next(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    old = dispatcher.take("a")
+    claim(processor, old)
+    fail(processor, old, retry_in=SOON)
+    processor.execute(DispatchReady(limit=10))
+
+    processor.execute(ReleaseSteps(attempts=[StepAttempt(**key(old))], reason="late", retry_in=SOON))
+
+    assert states(store, run_id) == {"a": "dispatched"}
+
+
+def test_due_steps_that_somebody_holds_keep_no_coordinator_waiting(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    held, free = (submit(processor, graph({"a": ()})) for _ in range(2))
+    dispatcher.is_down = False
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now()")
+
+    with store.transaction() as tx:
+        tx.steps.lock_unfinished(held)
+        assert processor.execute(DispatchReady(limit=10)) == 1
+
+    assert [message.run_id for message in dispatcher.sent] == [free]
+
+
+def test_a_failure_in_a_cancelled_run_lets_nothing_start_again(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": ()}, on_failure="continue"))
+    first, second = dispatcher.take("a"), dispatcher.take("b")
+    claim(processor, first)
+    claim(processor, second)
+    processor.execute(CancelRun(run_id=run_id))
+    fail(processor, first)
+
+    fail(processor, second, retry_in=SOON)
+
+    assert states(store, run_id) == {"a": "failed", "b": "failed"}
+    assert run_state(store, run_id) == "cancelled"
+
+
+def test_cancelling_again_changes_nothing(processor: Processor, dispatcher: RecordingDispatcher, store: Store) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    claim(processor, dispatcher.take("a"))
+
+    for _ in range(3):
+        assert processor.execute(CancelRun(run_id=run_id)) is True
+
+    assert run_state(store, run_id) == "cancelling"
+    assert event_names(store, run_id)["run.cancelling", None] == 1
+
+
+def test_two_last_steps_that_end_at_once_do_not_both_leave_it_to_the_other(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": (), "c": ()}))
+    messages = [dispatcher.take(name) for name in "abc"]
+    for message in messages:
+        claim(processor, message)
+    fail(processor, messages[2])
+
+    with ThreadPoolExecutor(1) as thread:
+        with store.transaction() as tx:  # the first has asked whether the run is over, and not committed yet
+            command = CompleteStep(**key(messages[0]), result="1", seconds=0.1)
+            complete_ending_step(command, Scope(tx=tx, plans=processor._plans, loss_limit=1))
+            second = thread.submit(complete, processor, messages[1])
+            wait_until(lambda: second.done() or _somebody_waits(store), within=5)
+        second.result(timeout=5)
+
+    assert run_state(store, run_id) == "failed"
+
+
+def _somebody_waits(store: Store) -> bool:
+    with store.single() as tx:
+        row = tx.connection.execute(
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ).fetchone()
+    return row is not None
