@@ -70,20 +70,21 @@ class _Demo:
             click.get_current_context().exit(INTERRUPTED)
         click.echo("Everything is stopped; no process is left.")
 
-    def _play(self, stack: Stack) -> None:
+    def _play(self, stack: Stack) -> bool:
         engine = stack.engine(**_SETTINGS)
         try:
-            if stack.wait_until_up(engine):
-                self._boot.stop()
-                click.echo(
-                    f"PostgreSQL, Valkey, worker, coordinator and Flower are up ({monotonic() - self._began:.1f} s)\n"
-                )
-                _show_graphs(engine)
-                runs = [Performance(act, engine.client) for act in _acts(self._reports, stack.folder)]
-                if show_acts(runs, stack):
-                    self._tell_results(runs)
-        finally:
+            if not stack.wait_until_up(engine):
+                return False
             self._boot.stop()
+            took = monotonic() - self._began
+            click.echo(f"PostgreSQL, Valkey, worker, coordinator and Flower are up ({took:.1f} s)\n")
+            _show_graphs(engine)
+            runs = [Performance(act, engine.client) for act in _acts(self._reports, stack.folder)]
+            if not show_acts(runs, stack):
+                return False
+            self._tell_results(runs)
+            return True
+        finally:
             engine.close()
 
     def _tell_results(self, runs: Sequence[Performance]) -> None:

@@ -33,13 +33,15 @@ def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data:
         _forget(folder)
     began = monotonic()
 
-    def announce(stack: Stack) -> None:
+    def announce(stack: Stack) -> bool:
         engine = stack.engine()
         try:
-            if stack.wait_until_up(engine):
-                _tell(stack, loaded, monotonic() - began)
+            is_up = stack.wait_until_up(engine)
         finally:
             engine.close()
+        if is_up:
+            _tell(stack, loaded, monotonic() - began)
+        return is_up
 
     wanted = Specification(
         folder=folder,

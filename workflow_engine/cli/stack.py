@@ -49,14 +49,14 @@ class Specification:
 class Stack:
     """Servers and processes that start, live and stop together; only one in a folder.
 
-    ``use`` gets the stack in a thread of its own once the servers run. With ``then_stop``, everything stops when it
-    returns.
+    ``use`` gets the stack in a thread of its own once the servers run, and returns whether it came to its end. With
+    ``then_stop``, everything stops when it returns.
     """
 
     def __init__(
         self,
         wanted: Specification,
-        use: Callable[["Stack"], None],
+        use: Callable[["Stack"], bool],
         *,
         say: Callable[[str], None],
         then_stop: bool = False,
@@ -137,8 +137,7 @@ class Stack:
 
     def _run_user(self) -> None:
         try:
-            self._use(self)
-            self.finished = not self.is_stopping()
+            self.finished = self._use(self)
         except Exception as error:
             if not self.is_stopping():  # else it is only that the servers went away
                 self._failure = error
