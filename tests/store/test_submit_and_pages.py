@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.store.test_steps import run_state, states
-from tests.support.recording import RecordingDispatcher, claim, graph, run_all, submit
+from tests.support.recording import RecordingDispatcher, claim, graph, run_all, run_state, states, submit
 from workflow_engine import DefinitionChanged, IdempotencyConflict, Workflow, compile_plan
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id

@@ -1,6 +1,6 @@
 """A dispatcher that keeps what it is told to send, and a way to walk a run by hand."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,7 @@ from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import ClaimStep, CompleteStep, FailStep, LoseStep, StepError, SubmitRun
 from workflow_engine.model.records import ClaimedStep
 from workflow_engine.model.run_options import RunOptions
+from workflow_engine.store.transaction import Store
 
 
 @dataclass
@@ -108,3 +109,21 @@ def graph(edges: dict[str, Sequence[str]], **options: Any) -> Workflow:
     for name, parents in edges.items():
         workflow.step(name=name, after=list(parents))(lambda ctx: None)
     return workflow
+
+
+def states(store: Store, run_id: RunId) -> dict[str, str]:
+    """Return the states of a run's steps by name."""
+    with store.single() as tx:
+        return {step.name: step.state.value for step in tx.views.steps_of(run_id)}
+
+
+def run_state(store: Store, run_id: RunId) -> str:
+    """Return where a run stands."""
+    with store.single() as tx:
+        return str(tx.views.run_state(run_id))
+
+
+def event_names(store: Store, run_id: RunId) -> Counter[tuple[str, str | None]]:
+    """Count a run's events by name and step."""
+    with store.single() as tx:
+        return Counter((event.name, event.step) for event in tx.views.events_of(run_id))

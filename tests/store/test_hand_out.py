@@ -1,0 +1,214 @@
+"""Retry, release, dispatch and rescue: due steps are handed out once, late messages move nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+from tests.support.recording import (
+    RecordingDispatcher,
+    claim,
+    complete,
+    fail,
+    graph,
+    key,
+    states,
+    submit,
+)
+from workflow_engine.engine.processor import Processor
+from workflow_engine.model.commands import DispatchReady, ReleaseSteps, StepAttempt
+from workflow_engine.store.transaction import Store
+
+DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+SOON = timedelta(0)
+
+
+def test_a_retry_is_due_later_and_then_a_new_attempt(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    first = dispatcher.take("a")
+    claim(processor, first)
+
+    fail(processor, first, retry_in=timedelta(hours=1))
+    assert states(store, run_id) == {"a": "retrying"}
+    assert processor.execute(DispatchReady(limit=10)) == 0
+
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now() WHERE state = 'retrying'")
+    assert processor.execute(DispatchReady(limit=10)) == 1
+    second = dispatcher.take("a")
+    assert second.attempt == 2
+
+    claim(processor, second)
+    with store.single() as tx:
+        (step,) = tx.views.steps_of(run_id)
+    assert (step.state, step.error and step.error["message"]) == ("running", "no")
+    complete(processor, second)
+    with store.single() as tx:
+        (step,) = tx.views.steps_of(run_id)
+    assert (step.state, step.error) == ("succeeded", None)
+
+
+def test_what_the_broker_does_not_take_is_ready_again(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    run_id = submit(processor, graph({"a": ()}))
+    assert states(store, run_id) == {"a": "ready"}
+
+    dispatcher.is_down = False
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now()")
+    processor.execute(DispatchReady(limit=10))
+
+    assert dispatcher.take("a").attempt == 1  # the attempt that was never handed over did not happen
+
+
+def test_a_claimed_step_cannot_be_released(processor: Processor, dispatcher: RecordingDispatcher, store: Store) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    message = dispatcher.take("a")
+    claim(processor, message)
+
+    processor.execute(ReleaseSteps(attempts=[StepAttempt(**key(message))], reason="x", retry_in=SOON))
+
+    assert states(store, run_id) == {"a": "running"}
+
+
+def test_two_coordinators_dispatch_each_due_step_once(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    for _ in range(40):
+        submit(processor, graph({"a": ()}))
+    dispatcher.is_down = False
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now()")
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = list(threads.map(lambda _: processor.execute(DispatchReady(limit=15)), range(8)))
+
+    assert sum(taken) == 40
+    assert len({message.run_id for message in dispatcher.sent}) == 40
+
+
+def test_stranded_steps_are_found_touched_and_not_found_again(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    for _ in range(10):
+        submit(processor, graph({"a": (), "b": ()}))
+    claim(processor, dispatcher.take("a"))
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET dispatched_at = now() - interval '1 minute'")
+        stranded = tx.steps.find_stranded(timedelta(seconds=30), 100)
+        assert len(stranded) == 19
+        tx.steps.touch_stranded(stranded)
+        assert tx.steps.find_stranded(timedelta(seconds=30), 100) == []
+
+
+def test_coordinators_that_touch_the_same_steps_never_wait_for_each_other(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    submit(processor, graph({f"s{number}": () for number in range(200)}))
+    attempts = [StepAttempt(**key(message)) for message in dispatcher.sent]
+
+    def touch(number: int) -> None:
+        with store.single() as tx:
+            tx.steps.touch_stranded(attempts if number % 2 else attempts[::-1])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(touch, range(60)))
+
+
+def test_a_silent_workers_steps_are_found_and_a_living_ones_are_not(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    submit(processor, graph({"a": (), "b": (), "c": ()}))
+    alive, silent, unknown = (str(uuid4()) for _ in range(3))
+    with store.single() as tx:
+        tx.workers.beat(alive, "alive", 1)
+        tx.workers.beat(silent, "silent", 2)
+        tx.connection.execute("UPDATE workers SET heartbeat_at = now() - interval '16 s' WHERE name = 'silent'")
+    for step, worker in [("a", alive), ("b", silent), ("c", unknown)]:
+        claim(processor, dispatcher.take(step), worker)
+
+    with store.single() as tx:
+        assert [attempt.position for attempt in tx.steps.find_lost(timedelta(seconds=15), 10)] == [1, 2]
+        assert [attempt.position for attempt in tx.steps.find_lost(timedelta(seconds=30), 10)] == [2]
+
+
+def test_a_worker_finds_what_it_has_held_for_a_while(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    submit(processor, graph({"a": (), "b": ()}))
+    claim(processor, dispatcher.take("a"), mine := str(uuid4()))
+    claim(processor, dispatcher.take("b"), str(uuid4()))
+
+    with store.single() as tx:
+        assert [name for name, _ in tx.steps.find_held(mine, SOON)] == ["a"]
+        assert tx.steps.find_held(mine, timedelta(seconds=5)) == []
+
+
+def test_what_is_sent_again_keeps_the_priority_of_its_run(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    submit(processor, graph(DIAMOND), priority=3)
+    first = dispatcher.take("a")
+    claim(processor, first)
+    complete(processor, first)
+    dispatcher.sent.clear()
+
+    claim(processor, first)
+
+    assert [(message.step, message.priority) for message in dispatcher.sent] == [("b", 3), ("c", 3)]
+
+
+def test_due_steps_are_sent_most_urgent_first_and_equals_as_they_became_due(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    workflow = graph({"a": ()})
+    runs = [submit(processor, workflow, priority=number % 2) for number in range(60)]
+    dispatcher.is_down = False
+    age = {run_id: (number * 37) % 60 for number, run_id in enumerate(runs)}
+    with store.single() as tx:
+        tx.connection.execute("ANALYZE")
+        for run_id in runs:
+            tx.connection.execute(
+                "UPDATE steps SET ready_at = now() - make_interval(secs => %s) WHERE run_id = %s", [age[run_id], run_id]
+            )
+
+    processor.execute(DispatchReady(limit=100))
+
+    sent = [(message.priority, age[message.run_id]) for message in dispatcher.sent]
+    assert sent == sorted(sent, key=lambda each: (-each[0], -each[1]))
+    assert len(sent) == 60
+
+
+def test_giving_back_an_earlier_attempt_does_not_touch_the_next(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    old = dispatcher.take("a")
+    claim(processor, old)
+    fail(processor, old, retry_in=SOON)
+    processor.execute(DispatchReady(limit=10))
+
+    processor.execute(ReleaseSteps(attempts=[StepAttempt(**key(old))], reason="late", retry_in=SOON))
+
+    assert states(store, run_id) == {"a": "dispatched"}
+
+
+def test_due_steps_that_somebody_holds_keep_no_coordinator_waiting(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    dispatcher.is_down = True
+    held, free = (submit(processor, graph({"a": ()})) for _ in range(2))
+    dispatcher.is_down = False
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now()")
+
+    with store.transaction() as tx:
+        tx.steps.lock_unfinished(held)
+        assert processor.execute(DispatchReady(limit=10)) == 1
+
+    assert [message.run_id for message in dispatcher.sent] == [free]
