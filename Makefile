@@ -22,10 +22,10 @@ demo: setup  ## boot everything, run two real workflows, show the results, stop 
 	$(BIN)/wfe demo
 
 test: setup  ## run the tests, in parallel and in random order
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not slow' -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' -q
 
 test-all: setup  ## run the tests, the long ones too
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
 
 lint: setup  ## style, types and layers
 	$(BIN)/ruff format --check .

@@ -12,6 +12,9 @@ from workflow_engine.celery_app.task import StepTask
 _BROKER_PATIENCE = 5.0
 """Seconds to wait for a broker's socket before it counts as down."""
 
+_BROKER_CONNECTIONS = 1_000
+"""kombu's limit of 10 is too low for a gevent pool, whose greenlets acknowledge at the same time."""
+
 _REDIS_TRANSPORT = "workflow_engine.celery_app.transport:Transport"
 
 
@@ -65,6 +68,7 @@ def _is_redis(broker_url: str) -> bool:
 def _transport_options(broker_url: str) -> dict[str, object]:
     if _is_redis(broker_url):
         return {
+            "max_connections": _BROKER_CONNECTIONS,
             "socket_connect_timeout": _BROKER_PATIENCE,
             "socket_timeout": 30.0,
             "socket_keepalive": True,

@@ -3,10 +3,14 @@
 import logging
 from collections.abc import Sequence
 from threading import Event as Flag
+from typing import Final
 
 from workflow_engine.engine.service import Service
 
 logger = logging.getLogger(__name__)
+
+_SIGNAL_CHECK: Final = 0.5
+"""Seconds."""
 
 
 class Supervisor:
@@ -22,7 +26,9 @@ class Supervisor:
         for service in self._services:
             service.start()
         logger.info("running: %s", ", ".join(service.name for service in self._services))
-        self._stop.wait()
+        # In short waits: a signal that comes just before the main thread begins to wait is handled when it wakes.
+        while not self._stop.wait(_SIGNAL_CHECK):
+            pass
         for service in reversed(self._services):
             service.stop()
 

@@ -40,7 +40,7 @@ def create_app(broker_url: str, backend_url: str, prefix: str, **settings: Any) 
     app.loader.override_backends = {"dying": "tests.integration.backend.canvas_app:DyingBackend"}
     app.conf.update(
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"global_keyprefix": f"{prefix}:"},
+        broker_transport_options={"global_keyprefix": f"{prefix}:", "max_connections": 200},
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_allow_error_cb_on_chord_header=False,
