@@ -285,3 +285,19 @@ def _somebody_waits(store: Store) -> bool:
             "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         ).fetchone()
     return row is not None
+
+
+def test_events_of_one_command_are_told_in_their_order(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    run_id = submit(processor, graph({"a": (), "b": ("a",)}))
+    processor.execute(CancelRun(run_id=run_id))
+
+    with store.single() as tx:
+        told = [(event.name, event.step) for event in tx.views.events_of(run_id)]
+    assert told[-4:] == [
+        ("run.cancelling", None),
+        ("step.cancelled", "a"),
+        ("step.cancelled", "b"),
+        ("run.cancelled", None),
+    ]

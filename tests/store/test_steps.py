@@ -199,3 +199,17 @@ def test_hot_updates_stay_in_their_page(processor: Processor, dispatcher: Record
         ).fetchone()
 
     assert row.hot / row.updated > 0.6
+
+
+def test_a_repeated_completion_sends_again_what_the_first_set_free(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    submit(processor, graph(DIAMOND))
+    message = dispatcher.take("a")
+    claim(processor, message)
+    complete(processor, message)
+    dispatcher.sent.clear()  # the answer was lost, and with it what was to be sent
+
+    complete(processor, message)
+
+    assert [sent.step for sent in dispatcher.sent] == ["b", "c"]

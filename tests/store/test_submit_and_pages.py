@@ -126,3 +126,20 @@ def test_what_is_not_an_id_finds_nothing(store: Store, not_an_id: str) -> None:
         assert tx.views.find_run(RunId(not_an_id)) is None
         assert tx.views.steps_of(RunId(not_an_id)) == []
         assert tx.views.events_of(RunId(not_an_id)) == []
+
+
+def test_a_registered_workflow_is_found_by_name_in_its_newest_version(processor: Processor, store: Store) -> None:
+    for version in ["2", "10", "1"]:
+        workflow = Workflow("orders", version=version)
+        workflow.step(name="a")(lambda ctx: None)
+        processor.register(compile_plan(workflow))
+
+    with store.single() as tx:
+        newest = tx.plans.find("orders", namespace="default")
+        named = tx.plans.find("orders", namespace="default", version="10")
+        listed = tx.views.workflows("default")
+
+    assert newest is not None
+    assert named is not None
+    assert (newest.plan.version, named.plan.version) == ("1", "10")
+    assert [each.version for each in listed] == ["2", "10", "1"]
