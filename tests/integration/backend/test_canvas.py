@@ -142,7 +142,7 @@ def test_a_chord_of_no_parts_calls_its_body(tasks: SimpleNamespace) -> None:
 def test_a_chord_of_a_thousand_parts(tasks: SimpleNamespace) -> None:
     result = chord(tasks.same.s(number) for number in range(1000))(tasks.same.s())
 
-    assert result.get(timeout=90) == list(range(1000))
+    assert result.get(timeout=40) == list(range(1000))
 
 
 def test_parts_may_ignore_their_results(tasks: SimpleNamespace) -> None:
