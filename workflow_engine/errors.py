@@ -4,11 +4,14 @@
 
     WorkflowEngineError
     ├── DefinitionError            a workflow, step or policy that cannot work
+    │   ├── SubscriberError        a subscriber that cannot work: an unknown event, a name taken
     │   ├── CyclicWorkflow
     │   └── DefinitionChanged      another definition under a registered version
     ├── ConfigurationError         a setting that is missing or wrong
     ├── InvalidInput               input, result or option refused at the door
     │   └── ResultNotStorable      a step's result is not JSON, breaks its model or is too large
+    ├── EventRefused               an event that is not in the catalogue, breaks its schema or is too large
+    ├── SubscriberNotFound / DeadLetterNotFound
     ├── WorkflowNotFound / RunNotFound
     ├── IdempotencyConflict        the same key with another input
     ├── IllegalTransition          a state change the state machine does not have
@@ -32,6 +35,10 @@ class WorkflowEngineError(Exception):
 
 class DefinitionError(WorkflowEngineError):
     """A workflow, step or policy that cannot work as written."""
+
+
+class SubscriberError(DefinitionError):
+    """A subscriber that cannot work as written: an unknown event, a missing method, a name that is taken."""
 
 
 class CyclicWorkflow(DefinitionError):
@@ -71,6 +78,23 @@ class InvalidInput(WorkflowEngineError):
 
 class ResultNotStorable(InvalidInput):
     """A step's result is not JSON, breaks its model or is too large."""
+
+
+class EventRefused(WorkflowEngineError):
+    """An event that cannot be published or read: not in the catalogue, against its schema, or too large."""
+
+    def __init__(self, event: str, reason: str) -> None:
+        super().__init__(f"event {event!r} {reason}")
+        self.event = event
+        self.reason = reason
+
+
+class SubscriberNotFound(WorkflowEngineError):
+    """No durable subscriber of that name has a cursor."""
+
+
+class DeadLetterNotFound(WorkflowEngineError):
+    """No dead letter has that id."""
 
 
 class WorkflowNotFound(WorkflowEngineError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from workflow_engine.ids import RunId
+from workflow_engine.model.records import Claim
 from workflow_engine.model.run_options import RunOptions
 
 
@@ -45,8 +46,7 @@ class CompleteStep(StepAttempt):
     result: str
     """JSON text."""
     seconds: float
-    run_priority: int | None = None
-    """The run's own priority, if it has one: the children it sets free are sent with it."""
+    claim: Claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

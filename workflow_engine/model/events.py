@@ -3,18 +3,51 @@
 Payloads carry ids, names, states, times, error classes and bounded messages; never inputs or results.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-MESSAGE_LIMIT = 2_000
+from workflow_engine.errors import EventRefused
+
+MESSAGE_LIMIT: Final = 2_000
 """Characters of an error message that an event keeps."""
 
-WorkflowName = Annotated[str, Field(description="the workflow's name")]
-WorkflowVersion = Annotated[str, Field(description="the workflow's version")]
-ErrorClass = Annotated[str, Field(description="the exception's class")]
-ErrorMessage = Annotated[str, Field(max_length=MESSAGE_LIMIT, description="the exception's text, cut to that length")]
+PAYLOAD_LIMIT: Final = 65_536
+"""Bytes of an event's payload as JSON."""
+
+
+class Privacy(StrEnum):
+    """Who may see a payload's field; each field has exactly one class."""
+
+    PUBLIC = "public"
+    """Names and numbers of the workflow's author; anybody who may see the run."""
+    INTERNAL = "internal"
+    """About the machinery: hosts, queues, error classes; operators."""
+    PERSONAL = "personal"
+    """May name or describe a person: free text and actors. The redaction hook sees these."""
+
+
+Public: Final = Field(json_schema_extra={"x-privacy": Privacy.PUBLIC.value})
+Internal: Final = Field(json_schema_extra={"x-privacy": Privacy.INTERNAL.value})
+Personal: Final = Field(json_schema_extra={"x-privacy": Privacy.PERSONAL.value})
+
+WorkflowName = Annotated[str, Public, Field(description="the workflow's name")]
+WorkflowVersion = Annotated[str, Public, Field(description="the workflow's version")]
+SubmittedAt = Annotated[datetime, Public, Field(description="when the run was stored")]
+BeganAt = Annotated[datetime | None, Public, Field(description="when its first step was claimed; null if none was")]
+DispatchedAt = Annotated[datetime, Public, Field(description="when the attempt was handed to Celery")]
+StartedAt = Annotated[datetime, Public, Field(description="when a worker claimed the attempt")]
+ErrorClass = Annotated[str, Internal, Field(description="the exception's class")]
+ErrorMessage = Annotated[
+    str, Personal, Field(max_length=MESSAGE_LIMIT, description="the exception's text, cut to that length")
+]
+Reason = Annotated[str, Personal, Field(max_length=MESSAGE_LIMIT)]
+Actor = Annotated[str | None, Personal, Field(description="who asked, as they said")]
+SubscriberName = Annotated[str, Public, Field(description="the subscriber's name")]
 
 
 class Payload(BaseModel):
@@ -31,6 +64,10 @@ class Payload(BaseModel):
     example: ClassVar[dict[str, Any]]
 
 
+_RUN_TIMES: Final = {"submitted_at": "2026-01-31T12:00:00Z", "started_at": "2026-01-31T12:00:00.020000Z"}
+_STEP_TIMES: Final = {"dispatched_at": "2026-01-31T12:00:01Z", "started_at": "2026-01-31T12:00:01.004000Z"}
+
+
 class RunSubmitted(Payload):
     """A run was accepted and stored."""
 
@@ -41,8 +78,8 @@ class RunSubmitted(Payload):
 
     workflow: WorkflowName
     version: WorkflowVersion
-    steps: int = Field(description="how many steps the run has")
-    initiator: str | None = Field(description="who submitted it, as the submitter said")
+    steps: Annotated[int, Public, Field(description="how many steps the run has")]
+    initiator: Annotated[str | None, Personal, Field(description="who submitted it, as the submitter said")]
 
 
 class RunStarted(Payload):
@@ -63,10 +100,12 @@ class RunSucceeded(Payload):
     event = "run.succeeded"
     fired_by = "CompleteStep"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **_RUN_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
+    submitted_at: SubmittedAt
+    started_at: BeganAt
 
 
 class RunFailed(Payload):
@@ -81,13 +120,16 @@ class RunFailed(Payload):
         "step": "charge",
         "error_class": "CardDeclined",
         "message": "insufficient funds",
+        **_RUN_TIMES,
     }
 
     workflow: WorkflowName
     version: WorkflowVersion
-    step: str = Field(description="the first step that failed")
+    step: Annotated[str, Public, Field(description="the first step that failed")]
     error_class: ErrorClass
     message: ErrorMessage
+    submitted_at: SubmittedAt
+    started_at: BeganAt
 
 
 class RunCancelling(Payload):
@@ -98,9 +140,11 @@ class RunCancelling(Payload):
     frequency = "at most once a run"
     example: ClassVar = {"reason": "customer withdrew", "actor": "ada", "running_steps": 1}
 
-    reason: str | None = Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")
-    actor: str | None = Field(description="who asked, as they said")
-    running_steps: int = Field(description="how many steps were running at that moment")
+    reason: Annotated[
+        str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")
+    ]
+    actor: Actor
+    running_steps: Annotated[int, Public, Field(description="how many steps were running at that moment")]
 
 
 class RunCancelled(Payload):
@@ -109,10 +153,12 @@ class RunCancelled(Payload):
     event = "run.cancelled"
     fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **_RUN_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
+    submitted_at: SubmittedAt
+    started_at: BeganAt
 
 
 class RunExpired(Payload):
@@ -121,10 +167,12 @@ class RunExpired(Payload):
     event = "run.expired"
     fired_by = "ExpireRuns"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **_RUN_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
+    submitted_at: SubmittedAt
+    started_at: BeganAt
 
 
 class StepDispatched(Payload):
@@ -133,10 +181,13 @@ class StepDispatched(Payload):
     event = "step.dispatched"
     fired_by = "SubmitRun, CompleteStep, DispatchReady"
     frequency = "once an attempt; again if the broker or a worker could not take it"
-    example: ClassVar = {"queue": "payments", "triggered_by": "step_completed"}
+    example: ClassVar = {"queue": "payments", "triggered_by": "step_completed", "ready_at": None}
 
-    queue: str | None = Field(description="None is the app's default queue")
-    triggered_by: str = Field(description="submit, step_completed, or readiness")
+    queue: Annotated[str | None, Internal, Field(description="null is the app's default queue")]
+    triggered_by: Annotated[str, Public, Field(description="submit, step_completed, or readiness")]
+    ready_at: Annotated[
+        datetime | None, Public, Field(description="when it became due, if that was before; null: at this moment")
+    ] = None
 
 
 class StepReleased(Payload):
@@ -147,7 +198,7 @@ class StepReleased(Payload):
     frequency = "when the broker is down or a worker lacks the definition"
     example: ClassVar = {"reason": "broker unavailable"}
 
-    reason: str = Field(max_length=MESSAGE_LIMIT, description="why it could not be taken")
+    reason: Annotated[Reason, Field(description="why it could not be taken")]
 
 
 class StepStarted(Payload):
@@ -158,7 +209,7 @@ class StepStarted(Payload):
     frequency = "at most once an attempt"
     example: ClassVar = {"worker": "celery@host-1"}
 
-    worker: str = Field(description="the Celery worker's node name")
+    worker: Annotated[str, Internal, Field(description="the Celery worker's node name")]
 
 
 class StepCompleted(Payload):
@@ -167,9 +218,11 @@ class StepCompleted(Payload):
     event = "step.completed"
     fired_by = "CompleteStep"
     frequency = "at most once a step"
-    example: ClassVar = {"seconds": 0.82}
+    example: ClassVar = {"seconds": 0.82, **_STEP_TIMES}
 
-    seconds: float = Field(description="how long the handler ran")
+    seconds: Annotated[float, Public, Field(description="how long the handler ran")]
+    dispatched_at: DispatchedAt
+    started_at: StartedAt
 
 
 class StepRetrying(Payload):
@@ -178,11 +231,18 @@ class StepRetrying(Payload):
     event = "step.retrying"
     fired_by = "FailStep"
     frequency = "once a failed attempt that is tried again"
-    example: ClassVar = {"error_class": "GatewayTimeout", "message": "no answer", "delay_seconds": 2.0}
+    example: ClassVar = {
+        "error_class": "GatewayTimeout",
+        "message": "no answer",
+        "delay_seconds": 2.0,
+        **_STEP_TIMES,
+    }
 
     error_class: ErrorClass
     message: ErrorMessage
-    delay_seconds: float = Field(description="how long until the next attempt is due")
+    delay_seconds: Annotated[float, Public, Field(description="how long until the next attempt is due")]
+    dispatched_at: DispatchedAt
+    started_at: StartedAt
 
 
 class StepLost(Payload):
@@ -191,9 +251,13 @@ class StepLost(Payload):
     event = "step.lost"
     fired_by = "LoseStep"
     frequency = "once a lost attempt"
-    example: ClassVar = {"reason": "worker exited with signal 9 (SIGKILL)"}
+    example: ClassVar = {"reason": "worker exited with signal 9 (SIGKILL)", **_STEP_TIMES}
 
-    reason: str = Field(max_length=MESSAGE_LIMIT, description="how its process ended, as far as known")
+    reason: Annotated[
+        str, Internal, Field(max_length=MESSAGE_LIMIT, description="how its process ended, as far as known")
+    ]
+    dispatched_at: DispatchedAt
+    started_at: StartedAt
 
 
 class StepFailed(Payload):
@@ -202,10 +266,12 @@ class StepFailed(Payload):
     event = "step.failed"
     fired_by = "FailStep, LoseStep, StopStep"
     frequency = "at most once a step"
-    example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds"}
+    example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds", **_STEP_TIMES}
 
     error_class: ErrorClass
     message: ErrorMessage
+    dispatched_at: DispatchedAt
+    started_at: StartedAt
 
 
 class StepSkipped(Payload):
@@ -216,7 +282,7 @@ class StepSkipped(Payload):
     frequency = "at most once a step"
     example: ClassVar = {"because": "charge"}
 
-    because: str = Field(description="the step that failed")
+    because: Annotated[str, Public, Field(description="the step that failed")]
 
 
 class StepCancelled(Payload):
@@ -225,9 +291,73 @@ class StepCancelled(Payload):
     event = "step.cancelled"
     fired_by = "CancelRun, FailStep, LoseStep, StopStep, ExpireRuns"
     frequency = "at most once a step"
-    example: ClassVar = {"because": "the run was cancelled"}
+    example: ClassVar = {"because": "the run was cancelled", "dispatched_at": None, "started_at": None}
 
-    because: str = Field(description="why, as a sentence")
+    because: Annotated[str, Public, Field(description="why, as a sentence")]
+    dispatched_at: Annotated[datetime | None, Public, Field(description="when it was handed to Celery, if it ran")]
+    started_at: Annotated[datetime | None, Public, Field(description="when a worker claimed it, if it ran")]
+
+
+class SubscriberDeadLettered(Payload):
+    """A durable subscriber failed on an event as often as it may; the delivery waits for a person."""
+
+    event = "subscriber.dead_lettered"
+    fired_by = "Relay"
+    frequency = "once a delivery that is given up; not for deliveries of subscriber.* events themselves"
+    example: ClassVar = {
+        "subscriber": "slack",
+        "event_id": "019b0c1e-0c00-7000-8000-00000000002a",
+        "event_name": "run.failed",
+        "tries": 3,
+        "error_class": "ConnectTimeout",
+        "message": "hooks.example.com did not answer",
+    }
+
+    subscriber: SubscriberName
+    event_id: Annotated[str, Public, Field(description="the event that was not delivered")]
+    event_name: Annotated[str, Public, Field(description="its name")]
+    tries: Annotated[int, Public, Field(description="how often delivery was tried")]
+    error_class: ErrorClass
+    message: ErrorMessage
+
+
+class SubscriberRequeued(Payload):
+    """Somebody asked for dead letters of a subscriber to be delivered again."""
+
+    event = "subscriber.requeued"
+    fired_by = "RequeueDeliveries"
+    frequency = "when somebody asks"
+    example: ClassVar = {"subscriber": "slack", "deliveries": 12, "actor": "ada@host-1"}
+
+    subscriber: SubscriberName
+    deliveries: Annotated[int, Public, Field(description="how many")]
+    actor: Actor
+
+
+class SubscriberDiscarded(Payload):
+    """Somebody gave up dead letters of a subscriber for good."""
+
+    event = "subscriber.discarded"
+    fired_by = "DiscardDeliveries"
+    frequency = "when somebody asks"
+    example: ClassVar = {"subscriber": "slack", "deliveries": 12, "actor": "ada@host-1"}
+
+    subscriber: SubscriberName
+    deliveries: Annotated[int, Public, Field(description="how many")]
+    actor: Actor
+
+
+class SubscriberReplayed(Payload):
+    """Somebody set a subscriber's cursor; it gets the events after it, again."""
+
+    event = "subscriber.replayed"
+    fired_by = "ReplaySubscriber"
+    frequency = "when somebody asks"
+    example: ClassVar = {"subscriber": "slack", "from_position": 4711, "actor": "ada@host-1"}
+
+    subscriber: SubscriberName
+    from_position: Annotated[int, Public, Field(description="the cursor's new position in the event log")]
+    actor: Actor
 
 
 CATALOGUE: dict[str, type[Payload]] = {
@@ -249,17 +379,51 @@ CATALOGUE: dict[str, type[Payload]] = {
         StepFailed,
         StepSkipped,
         StepCancelled,
+        SubscriberDeadLettered,
+        SubscriberRequeued,
+        SubscriberDiscarded,
+        SubscriberReplayed,
     )
 }
 """Every event there is, by name. What is not here cannot be published."""
 
 
+def parse_payload(name: str, data: Mapping[str, Any]) -> Payload:
+    """Return a payload as the catalogue's model, its fields checked.
+
+    Raises:
+        EventRefused: the catalogue does not have the event, or the data breaks its schema.
+    """
+    model = CATALOGUE.get(name)
+    if model is None:
+        raise EventRefused(name, "is not in the catalogue")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise EventRefused(name, f"its payload breaks its schema: {error}") from None
+
+
+def privacy_of(payload: type[Payload]) -> dict[str, Privacy]:
+    """Return the privacy class of each field of a payload.
+
+    Raises:
+        KeyError: a field has none.
+    """
+    schema = payload.model_json_schema()["properties"]
+    return {name: Privacy(field["x-privacy"]) for name, field in schema.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """A fact about a run, ready for the event log."""
+    """A fact, ready for the event log. Only ``engine.publisher`` makes them."""
 
     name: str
     data: str
     """The payload as JSON text."""
     step: str | None = None
     attempt: int | None = None
+
+    @property
+    def as_cause(self) -> str:
+        """How an event of the same transaction names this one as what led to it."""
+        return " ".join(str(part) for part in (self.name, self.step, self.attempt) if part is not None)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from workflow_engine.ids import RunId
+from workflow_engine.model.events import Payload, parse_payload
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
 from workflow_engine.model.step import StepState
 
@@ -63,19 +64,59 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """One fact, as the event log keeps it."""
+    """One fact, as the event log keeps it: the envelope, and the payload in ``data``."""
 
-    id: int
+    position: int | None
+    """Its place in the event log, growing; None for inline subscribers, who hear of it without asking the log."""
     event_id: str
+    """UUIDv7; the same wherever and however often the event is read: deduplicate by it."""
+    causation_id: str | None
+    """The event of the same transaction that led to this one; None for the first."""
     name: str
     version: int
-    run_id: RunId
+    """Of the payload's schema."""
+    occurred_at: datetime
     namespace: str
-    correlation_id: str
+    workflow: str | None
+    """None, like the next two, for events that are not about a run."""
+    workflow_version: str | None
+    run_id: RunId | None
     step: str | None
     attempt: int | None
-    occurred_at: datetime
+    correlation_id: str | None
+    traceparent: str | None
+    """W3C trace context: the run's trace, and the span of what the event is about."""
     data: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The event's id."""
+        return self.event_id
+
+    @property
+    def payload(self) -> Payload:
+        """The payload as the catalogue's model.
+
+        Raises:
+            EventRefused: the catalogue does not have the event, or the data breaks its schema.
+        """
+        return parse_payload(self.name, self.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a worker learns, when it claims an attempt, about the attempt and its run: later events say it again."""
+
+    dispatched_at: datetime
+    started_at: datetime
+    correlation_id: str
+    traceparent: str | None
+    """The submitter's trace context."""
+    run_priority: int | None
+    run_submitted_at: datetime
+    run_started_at: datetime
+    run_begun: bool
+    """Whether this claim was the run's first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +126,7 @@ class ClaimedStep:
     input: Any
     results: Mapping[int, Any]
     """The parents' results, by position."""
-    correlation_id: str
-    run_priority: int | None
+    claim: Claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +135,4 @@ class Completion:
 
     dispatched: Sequence[int]
     run_finished: bool
+    occurred_at: datetime
