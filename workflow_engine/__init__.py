@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from workflow_engine.definitions.policies import FailurePolicy, Priority, Retry
     from workflow_engine.definitions.step import Step
     from workflow_engine.definitions.workflow import Workflow
+    from workflow_engine.model.records import EventRecord
     from workflow_engine.plan.compiler import compile_plan
     from workflow_engine.plan.plan import Plan
+    from workflow_engine.relay.subscriber import Subscriber
 
 # Imported when first asked for (PEP 562): Celery, SQLAlchemy and psycopg take half a second, which neither a module
 # that only defines workflows nor `wfe --help` should pay.
@@ -43,6 +45,7 @@ _HOMES = {
     "AsyncClient": "bootstrap",
     "Client": "bootstrap",
     "Engine": "bootstrap",
+    "EventRecord": "model.records",
     "FailurePolicy": "definitions.policies",
     "Plan": "plan.plan",
     "Priority": "definitions.policies",
@@ -52,6 +55,7 @@ _HOMES = {
     "Step": "definitions.step",
     "StepContext": "definitions.context",
     "StepHandler": "definitions.handlers",
+    "Subscriber": "relay.subscriber",
     "Workflow": "definitions.workflow",
     "compile_plan": "plan.compiler",
     "install": "bootstrap",
@@ -68,6 +72,7 @@ __all__ = [
     "DefinitionChanged",
     "DefinitionError",
     "Engine",
+    "EventRecord",
     "FailurePolicy",
     "IdempotencyConflict",
     "IllegalTransition",
@@ -87,6 +92,7 @@ __all__ = [
     "StepContext",
     "StepHandler",
     "StepTimeout",
+    "Subscriber",
     "Workflow",
     "WorkflowEngineError",
     "WorkflowNotFound",

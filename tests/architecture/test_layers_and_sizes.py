@@ -23,10 +23,10 @@ LONGEST_FUNCTION = 45
 # fmt: off
 PUBLIC = [
     "AsyncClient", "BrokerUnavailable", "Client", "ConfigurationError", "CyclicWorkflow", "DatabaseNotMigrated",
-    "DatabaseUnavailable", "DefinitionChanged", "DefinitionError", "Engine", "FailurePolicy",
+    "DatabaseUnavailable", "DefinitionChanged", "DefinitionError", "Engine", "EventRecord", "FailurePolicy",
     "IdempotencyConflict", "IllegalTransition", "InvalidInput", "NonRetryable", "Plan", "Priority",
     "ResultNotStorable", "Retry", "RetryAfter", "RunHandle", "RunNotFound", "RunTimeout", "Settings", "Step",
-    "StepCancelled", "StepContext", "StepHandler", "StepTimeout", "Workflow", "WorkflowEngineError",
+    "StepCancelled", "StepContext", "StepHandler", "StepTimeout", "Subscriber", "Workflow", "WorkflowEngineError",
     "WorkflowNotFound", "compile_plan", "install",
 ]
 # fmt: on
