@@ -1,0 +1,1 @@
+"""What this library measures about itself: the instruments, their values, and the port that Prometheus reads."""

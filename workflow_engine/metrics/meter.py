@@ -1,0 +1,121 @@
+"""Metrics: OpenTelemetry's instruments of one process, read by Prometheus at a port, pushed by OTLP, or both.
+
+A meter provider of our own, beside whatever the application has made OpenTelemetry's global one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Any, Final
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from prometheus_client import CollectorRegistry
+
+from workflow_engine.metrics.instruments import Instrument, Kind
+from workflow_engine.metrics.labels import LabelLimit
+from workflow_engine.metrics.otlp import otlp_reader
+from workflow_engine.metrics.port import MetricsPort
+
+Values = Iterable[tuple[float, Mapping[str, str]]]
+"""What an observed instrument measures now: values with their labels."""
+
+_SCOPE: Final = "workflow_engine"
+_UNNAMED: Final = "unknown_service"
+
+
+class Metrics:
+    """The instruments of one process; made where metrics are wanted, and only there."""
+
+    def __init__(self, service: str, *, pull: bool = True, push: bool = False) -> None:
+        """Measure for ``service``.
+
+        Args:
+            service: what OpenTelemetry is to call it, unless ``OTEL_SERVICE_NAME`` says otherwise.
+            pull: keep the values for a port.
+            push: send them to where the standard ``OTEL_*`` variables point.
+
+        Raises:
+            ConfigurationError: the variables ask for a protocol that is not installed.
+        """
+        self._registry = CollectorRegistry(auto_describe=False)
+        readers: list[MetricReader] = []
+        if pull:
+            readers.append(PrometheusMetricReader(scope_info_enabled=False, registry=self._registry))
+        if push:
+            readers.append(otlp_reader())
+        self._provider = MeterProvider(readers, resource=_resource(service), shutdown_on_exit=False)
+        self._meter = self._provider.get_meter(_SCOPE)
+        self._limit = LabelLimit()
+        self._lock = Lock()
+        self._counters: dict[Instrument, Counter] = {}
+        self._histograms: dict[Instrument, Histogram] = {}
+        self._ports: list[MetricsPort] = []
+
+    def count(self, instrument: Instrument, labels: Mapping[str, str]) -> None:
+        """Add one to a counter."""
+        counter = self._counters.get(instrument) or self._counter(instrument)
+        counter.add(1, self._limit.bounded(labels))
+
+    def record(self, instrument: Instrument, labels: Mapping[str, str], value: float) -> None:
+        """Put a value into a histogram."""
+        histogram = self._histograms.get(instrument) or self._histogram(instrument)
+        histogram.record(value, self._limit.bounded(labels))
+
+    def observe(self, instrument: Instrument, values: Callable[[], Values]) -> None:
+        """Ask ``values`` whenever somebody reads a gauge, or a counter that something else counts."""
+
+        def observations(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(value, self._limit.bounded(labels)) for value, labels in values()]
+
+        make: Callable[..., Any] = (
+            self._meter.create_observable_counter
+            if instrument.kind is Kind.COUNTER
+            else self._meter.create_observable_gauge
+        )
+        make(instrument.name, callbacks=[observations], unit=instrument.unit, description=instrument.description)
+
+    def serve(self, host: str, port: int) -> MetricsPort:
+        """Answer Prometheus at a port until ``close``; port 0 is any free one.
+
+        Raises:
+            ConfigurationError: the port is taken or cannot be had.
+        """
+        served = MetricsPort(self._registry, host, port)
+        self._ports.append(served)
+        return served
+
+    def close(self) -> None:
+        """Push what was not pushed yet, and give the ports back."""
+        for port in self._ports:
+            port.close()
+        self._provider.shutdown()
+
+    def _counter(self, instrument: Instrument) -> Counter:
+        with self._lock:  # a second one of the same name would be a warning
+            if instrument not in self._counters:
+                self._counters[instrument] = self._meter.create_counter(
+                    instrument.name, unit=instrument.unit, description=instrument.description
+                )
+            return self._counters[instrument]
+
+    def _histogram(self, instrument: Instrument) -> Histogram:
+        with self._lock:
+            if instrument not in self._histograms:
+                self._histograms[instrument] = self._meter.create_histogram(
+                    instrument.name,
+                    unit=instrument.unit,
+                    description=instrument.description,
+                    explicit_bucket_boundaries_advisory=instrument.bounds,
+                )
+            return self._histograms[instrument]
+
+
+def _resource(service: str) -> Resource:
+    """What the environment says about this process; our name for it where it says none."""
+    given = Resource.create()
+    if str(given.attributes.get(SERVICE_NAME, "")).startswith(_UNNAMED):
+        return given.merge(Resource({SERVICE_NAME: service}))
+    return given

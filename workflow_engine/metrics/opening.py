@@ -1,0 +1,36 @@
+"""Whether this process measures itself at all; where it does not, nothing of OpenTelemetry's SDK is even imported."""
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workflow_engine.metrics.meter import Metrics
+
+
+def open_metrics(service: str, *, port: int | None) -> "Metrics | None":
+    """Return the instruments of this process; None where there is no port for them and nobody to push them to.
+
+    Raises:
+        ConfigurationError: the ``OTEL_*`` variables ask for a protocol that is not installed.
+    """
+    push = wants_otlp(os.environ)
+    if port is None and not push:
+        return None
+    made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(service, pull=port is not None, push=push)
+    return made
+
+
+def wants_otlp(variables: Mapping[str, str]) -> bool:
+    """Tell whether OpenTelemetry's standard variables ask for metrics to be pushed.
+
+    Beside the standard, which would push to this machine unasked, an endpoint or the exporter must be named.
+    """
+    if variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return False
+    exporters = variables.get("OTEL_METRICS_EXPORTER", "").strip()
+    if exporters:
+        return "otlp" in (name.strip() for name in exporters.split(","))
+    endpoints = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return any(variables.get(name, "").strip() for name in endpoints)
