@@ -89,7 +89,7 @@ class Subscriber:
 
         Called once, before any event, whatever the constructor does.
         """
-        self._options = options
+        self._options = {**self._options, **options}
         self._workflow_options = workflow_options
 
     def options_for(self, workflow: str | None) -> Mapping[str, Any]:
