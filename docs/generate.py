@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 import workflow_engine
 from workflow_engine import errors
 from workflow_engine.config import DEFAULT_FILE, Settings
-from workflow_engine.model import commands, events, run, step
+from workflow_engine.model import commands, event_schemas, events, run, step
 
 DOCS: Final = Path(__file__).resolve().parent
 NOTICE: Final = "<!-- Written by docs/generate.py from {source}. Change that, then run: python docs/generate.py -->"
@@ -119,9 +119,27 @@ def render_events() -> str:
         "workflow_engine/model/events.py",
         """
         An event is a fact, written in the transaction of the change it tells of: the event exists if and only if the
-        change happened. `run.events()` returns them in order. Besides its payload (`data`) an event has `id` (grows
-        within a run), `event_id`, `name`, `version`, `run_id`, `namespace`, `correlation_id`, `occurred_at`, and `step`
-        and `attempt` where it is about one. Payloads never carry inputs or results.
+        change happened. `run.events()` returns those of a run in order, `wfe events tail` shows them as they come, and
+        subscribers are handed them. Payloads never carry inputs or results.
+
+        The same as [JSON Schema](events.schema.json) and as an [AsyncAPI document](asyncapi.json); `wfe events schema`
+        prints both.
+
+        ## The envelope
+
+        What every event says, whatever its payload:
+        """,
+        _table(["field", "type", "meaning"], _fields(event_schemas.envelope_fields())),
+        """
+        ## Versions and privacy
+
+        A payload may gain an optional field without a new version: ignore fields that you do not know. Any other change
+        is a new `version`, and events of older versions are lifted to it when they are read.
+
+        Each field of a payload has one privacy class: `public` (names and numbers of the workflow's author), `internal`
+        (about the machinery, for operators) or `personal` (free text and actors: may name or describe a person).
+
+        ## The catalogue
         """,
         _table(
             ["event", "means", "how often"],
@@ -137,18 +155,32 @@ def _event_section(name: str, payload: type[events.Payload]) -> str:
         ["how often", payload.frequency],
         ["version", str(payload.schema_version)],
     ]
-    fields = [[f"`{key}`", _field_type(field), field.description or ""] for key, field in payload.model_fields.items()]
+    rows = [
+        [f"`{field.name}`", field.type, str(field.privacy), field.description]
+        for field in event_schemas.fields_of(payload)
+    ]
     example = json.dumps(payload.example, indent=2)
-    parts = [f"## {name}", _doc(payload), _table(["", ""], about), _table(["field", "type", "meaning"], fields)]
+    parts = [f"### {name}", _doc(payload), _table(["", ""], about)]
+    parts.append(_table(["field", "type", "privacy", "meaning"], rows))
     return "\n\n".join([*parts, f"```json\n{example}\n```"])
 
 
-def _field_type(field: FieldInfo) -> str:
-    annotation = field.annotation
-    optional = type(None) in get_args(annotation)
-    limit = next((value for each in field.metadata for key, value in _bounds(each) if key == "max_length"), None)
-    text = _type_name(annotation) + (f", at most {limit:,} characters" if limit else "")
-    return f"{text}, or null" if optional else text
+def _fields(facts: Sequence[event_schemas.EnvelopeFact]) -> list[list[str]]:
+    return [[f"`{fact.name}`", fact.type, fact.description] for fact in facts]
+
+
+def render_events_schema() -> str:
+    """Return the catalogue as one JSON Schema."""
+    return _json(event_schemas.catalogue_schema())
+
+
+def render_asyncapi() -> str:
+    """Return the catalogue as an AsyncAPI document."""
+    return _json(event_schemas.asyncapi())
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 # Errors
@@ -365,6 +397,8 @@ def _anchor(heading: str) -> str:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/settings.md": render_settings,
     "reference/events.md": render_events,
+    "reference/events.schema.json": render_events_schema,
+    "reference/asyncapi.json": render_asyncapi,
     "reference/errors.md": render_errors,
     "reference/cli.md": render_cli,
     "explanation/states.md": render_states,

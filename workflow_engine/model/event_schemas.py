@@ -54,13 +54,20 @@ ENVELOPE: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldFact:
-    """What a person wants to know of a payload's field."""
+class EnvelopeFact:
+    """What a person wants to know of a field of every event."""
 
     name: str
     type: str
-    privacy: Privacy
+    """In words."""
     description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldFact(EnvelopeFact):
+    """What a person wants to know of a payload's field."""
+
+    privacy: Privacy
 
 
 def payload_class(name: str) -> type[Payload]:
@@ -91,6 +98,14 @@ def fields_of(payload: type[Payload]) -> Sequence[FieldFact]:
             description=field.get("description", ""),
         )
         for name, field in payload_schema(payload)["properties"].items()
+    ]
+
+
+def envelope_fields() -> Sequence[EnvelopeFact]:
+    """Return the envelope's fields, in words."""
+    return [
+        EnvelopeFact(name=name, type=_in_words(field), description=field["description"])
+        for name, field in envelope_schema()["properties"].items()
     ]
 
 

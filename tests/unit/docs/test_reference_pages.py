@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from workflow_engine.config import Settings
-from workflow_engine.model import commands
-from workflow_engine.model.events import CATALOGUE, Payload
 from workflow_engine.model.run import FINAL_RUN_STATES, RUN_TRANSITIONS
 from workflow_engine.model.step import FINAL_STEP_STATES, STEP_TRANSITIONS
 
@@ -51,21 +49,6 @@ def test_a_diagram_has_exactly_the_arrows_of_its_state_machine(
 
     assert set(_ARROW.findall(section)) == {(origin, to, by) for (origin, by), to in transitions.items()}
     assert set(_END.findall(section)) == final
-
-
-@pytest.mark.parametrize("payload", CATALOGUE.values(), ids=list(CATALOGUE))
-def test_every_field_of_an_event_is_described(payload: type[Payload]) -> None:
-    assert [name for name, field in payload.model_fields.items() if not field.description] == []
-
-
-@pytest.mark.parametrize("payload", CATALOGUE.values(), ids=list(CATALOGUE))
-def test_the_example_of_an_event_is_one(payload: type[Payload]) -> None:
-    assert payload(**payload.example).model_dump() == payload.example
-
-
-@pytest.mark.parametrize("payload", CATALOGUE.values(), ids=list(CATALOGUE))
-def test_an_event_is_fired_by_commands_that_exist(payload: type[Payload]) -> None:
-    assert [name for name in payload.fired_by.split(", ") if not hasattr(commands, name)] == []
 
 
 def test_every_setting_is_described() -> None:
