@@ -26,6 +26,8 @@ class Dispatch:
     join: str | None
     """The name of the chord body this step is a part of, if it feeds a join."""
     join_position: int | None
+    traceparent: str | None = None
+    """The trace context of whoever submitted the run, if it had one."""
 
     @property
     def as_attempt(self) -> StepAttempt:
