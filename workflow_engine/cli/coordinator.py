@@ -1,21 +1,13 @@
 """``wfe coordinator``: the process that runs what the hot path cannot."""
 
-import logging
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
-from types import FrameType
 
 import click
 
 from workflow_engine.bootstrap import Engine
 from workflow_engine.cli.attaching import settings_here
+from workflow_engine.cli.process import run_until_signal, start_logging
 from workflow_engine.config import Settings
-
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.command()
@@ -32,33 +24,9 @@ def coordinator(ready_file: Path | None) -> None:
 
 def run_coordinator(settings: Settings, *, ready_file: Path | None = None) -> None:
     """Run a coordinator in this process until SIGTERM or SIGINT."""
-    logging.basicConfig(level=settings.log_level, format=_LOG_FORMAT)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    start_logging(settings)
     settings.require_broker_url()
     settings.require_database_url()
     engine = Engine(settings, application_name="wfe coordinator")
-    supervisor = engine.coordinator()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        logging.getLogger(__name__).info("stopping (%s)", signal.Signals(number).name)
-        signal.signal(number, signal.SIG_DFL)  # the second one does not wait
-        # From a thread: `run` may hold the flag's lock at this very moment, in the thread that runs this.
-        Thread(target=supervisor.stop, name="stop").start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    with _present(ready_file):
-        supervisor.run()
+    run_until_signal(engine.coordinator(), ready_file)
     engine.close()
-
-
-@contextmanager
-def _present(file: Path | None) -> Iterator[None]:
-    if file is None:
-        yield
-        return
-    try:
-        file.write_text(f"{os.getpid()}\n")
-        yield
-    finally:
-        file.unlink(missing_ok=True)

@@ -9,8 +9,11 @@ import psycopg
 from psycopg import Connection
 
 from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
+from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.database import Database
+from workflow_engine.store.deliveries import Deliveries
 from workflow_engine.store.event_log import EventLog
+from workflow_engine.store.gauges import Gauges
 from workflow_engine.store.plans import Plans
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.steps import Steps
@@ -53,6 +56,21 @@ class Transaction:
     def workers(self) -> Workers:
         """The workers' heartbeats."""
         return Workers(self.connection)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """How far durable subscribers are."""
+        return Cursors(self.connection)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """Deliveries that failed."""
+        return Deliveries(self.connection)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """Counts of what is not finished."""
+        return Gauges(self.connection)
 
     @cached_property
     def views(self) -> Views:

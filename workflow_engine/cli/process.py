@@ -1,0 +1,48 @@
+"""A process that runs services until it is told to stop."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from types import FrameType
+
+from workflow_engine.config import Settings
+from workflow_engine.engine.supervisor import Supervisor
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def start_logging(settings: Settings) -> None:
+    """Write this process's log to stderr."""
+    logging.basicConfig(level=settings.log_level, format=_LOG_FORMAT)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def run_until_signal(supervisor: Supervisor, ready_file: Path | None = None) -> None:
+    """Run services in this process until SIGTERM or SIGINT; meanwhile the file is there."""
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        logging.getLogger(__name__).info("stopping (%s)", signal.Signals(number).name)
+        signal.signal(number, signal.SIG_DFL)  # the second one does not wait
+        # From a thread: `run` may hold the flag's lock at this very moment, in the thread that runs this.
+        Thread(target=supervisor.stop, name="stop").start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    with _present(ready_file):
+        supervisor.run()
+
+
+@contextmanager
+def _present(file: Path | None) -> Iterator[None]:
+    if file is None:
+        yield
+        return
+    try:
+        file.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        file.unlink(missing_ok=True)
