@@ -74,12 +74,17 @@ def tasks_at_hand() -> set[str]:
     # Not `worker_state.requests`: it has one request an id, so the end of a repeated message, which is ignored,
     # takes the id along although the step still runs.
     # `type`, not `name`: the name is the message's shadow, which says workflow and step.
-    return {request.id for request in _requests() if request.type == STEP_TASK}
+    return {request.id for request in requests_at_hand() if request.type == STEP_TASK}
 
 
-def _requests() -> list[Any]:
+def requests_at_hand() -> set[Any]:
+    """Return the requests this worker has received and not finished."""
     while True:
         try:
-            return [*worker_state.reserved_requests, *worker_state.active_requests]
+            return {
+                *worker_state.reserved_requests,
+                *worker_state.active_requests,
+                *worker_state.scheduled_requests,
+            }
         except RuntimeError:  # the main thread has received or finished one meanwhile
             continue

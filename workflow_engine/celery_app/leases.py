@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 from workflow_engine.celery_app.identity import WorkerIdentity
@@ -24,11 +25,18 @@ class WorkerLease:
         self.identity = identity
         self._store = store
         self._processor = processor
+        self._beat_at: float | None = None
+
+    @property
+    def seconds_since_beat(self) -> float | None:
+        """How long ago the database last heard of this worker; None if it never has."""
+        return None if self._beat_at is None else monotonic() - self._beat_at
 
     def beat(self) -> None:
         """Say that the worker is alive."""
         with self._store.single() as tx:
             tx.workers.beat(self.identity.id, self.identity.name, self.identity.pid)
+        self._beat_at = monotonic()
 
     def forget(self) -> None:
         """Say that the worker has stopped and holds nothing."""

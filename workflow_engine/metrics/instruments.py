@@ -1,5 +1,6 @@
 """The instruments: one declaration for each, with its name, kind, unit, labels and description."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -50,6 +51,12 @@ class Instrument:
         total = "_total" if self.kind is Kind.COUNTER else ""
         return self.name.replace(".", "_") + _SUFFIXES[self.unit] + total
 
+
+Values = Iterable[tuple[float, Mapping[str, str]]]
+"""What an instrument measures at a moment: values with their labels."""
+
+Observed = Mapping[Instrument, Callable[[], Values]]
+"""What answers, whenever somebody reads them, for gauges, and for counters that something else counts."""
 
 _RUN: Final = ("namespace", "workflow")
 _STEP: Final = ("namespace", "workflow", "step")
@@ -157,7 +164,7 @@ RELAY_FAILED: Final = Instrument(
 DEAD_LETTERS: Final = Instrument(
     name="wfe.dead_letters",
     kind=Kind.GAUGE,
-    sources=(Source.COORDINATOR,),
+    sources=(Source.RELAY, Source.COORDINATOR),
     labels=("subscriber",),
     description="Deliveries that were given up and wait for a person.",
 )

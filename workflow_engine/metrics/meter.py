@@ -14,16 +14,15 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from prometheus_client import CollectorRegistry
 
-from workflow_engine.metrics.instruments import Instrument, Kind
+from workflow_engine.metrics.instruments import Instrument, Kind, Observed, Values
 from workflow_engine.metrics.labels import LabelLimit
 from workflow_engine.metrics.otlp import otlp_reader
 from workflow_engine.metrics.port import MetricsPort
 
-Values = Iterable[tuple[float, Mapping[str, str]]]
-"""What an observed instrument measures now: values with their labels."""
-
 _SCOPE: Final = "workflow_engine"
 _UNNAMED: Final = "unknown_service"
+_LAST_PUSH_MILLISECONDS: Final = 5_000.0
+"""Nobody should wait for a collector that is away."""
 
 
 class Metrics:
@@ -64,18 +63,10 @@ class Metrics:
         histogram = self._histograms.get(instrument) or self._histogram(instrument)
         histogram.record(value, self._limit.bounded(labels))
 
-    def observe(self, instrument: Instrument, values: Callable[[], Values]) -> None:
-        """Ask ``values`` whenever somebody reads a gauge, or a counter that something else counts."""
-
-        def observations(_: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(value, self._limit.bounded(labels)) for value, labels in values()]
-
-        make: Callable[..., Any] = (
-            self._meter.create_observable_counter
-            if instrument.kind is Kind.COUNTER
-            else self._meter.create_observable_gauge
-        )
-        make(instrument.name, callbacks=[observations], unit=instrument.unit, description=instrument.description)
+    def observe(self, observed: Observed) -> None:
+        """Ask for values whenever somebody reads an instrument."""
+        for instrument, values in observed.items():
+            self._observe(instrument, values)
 
     def serve(self, host: str, port: int) -> MetricsPort:
         """Answer Prometheus at a port until ``close``; port 0 is any free one.
@@ -91,7 +82,17 @@ class Metrics:
         """Push what was not pushed yet, and give the ports back."""
         for port in self._ports:
             port.close()
-        self._provider.shutdown()
+        self._provider.shutdown(timeout_millis=_LAST_PUSH_MILLISECONDS)
+
+    def _observe(self, instrument: Instrument, values: Callable[[], Values]) -> None:
+        def observations(_: CallbackOptions) -> Iterable[Observation]:
+            return [Observation(value, self._limit.bounded(labels)) for value, labels in values()]
+
+        is_counter = instrument.kind is Kind.COUNTER
+        make: Callable[..., Any] = (
+            self._meter.create_observable_counter if is_counter else self._meter.create_observable_gauge
+        )
+        make(instrument.name, callbacks=[observations], unit=instrument.unit, description=instrument.description)
 
     def _counter(self, instrument: Instrument) -> Counter:
         with self._lock:  # a second one of the same name would be a warning

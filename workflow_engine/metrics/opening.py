@@ -1,24 +1,37 @@
 """Whether this process measures itself at all; where it does not, nothing of OpenTelemetry's SDK is even imported."""
 
+import logging
 import os
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from workflow_engine.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from workflow_engine.metrics.meter import Metrics
 
+logger = logging.getLogger(__name__)
 
-def open_metrics(service: str, *, port: int | None) -> "Metrics | None":
-    """Return the instruments of this process; None where there is no port for them and nobody to push them to.
+
+def open_metrics(service: str, *, host: str, port: int | None) -> "Metrics | None":
+    """Return the instruments of this process, served at the port; None where nobody asks for any.
 
     Raises:
-        ConfigurationError: the ``OTEL_*`` variables ask for a protocol that is not installed.
+        ConfigurationError: the port is taken, or the ``OTEL_*`` variables ask for a protocol that is not installed.
     """
     push = wants_otlp(os.environ)
     if port is None and not push:
         return None
     made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(service, pull=port is not None, push=push)
+    if port is None:
+        logger.info("metrics are pushed")
+        return made
+    try:
+        logger.info("metrics: %s", made.serve(host, port).url)
+    except ConfigurationError:
+        made.close()
+        raise
     return made
 
 

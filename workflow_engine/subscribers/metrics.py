@@ -1,15 +1,17 @@
 """MetricsSubscriber: events as metrics, from nothing but what the events say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from workflow_engine.metrics import instruments
-from workflow_engine.metrics.meter import Metrics
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.relay.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from workflow_engine.metrics.meter import Metrics
 
 RUN_STATES: Final[Mapping[str, RunState]] = {
     "run.submitted": RunState.PENDING,
@@ -44,30 +46,45 @@ _UNKNOWN: Final = ""
 class MetricsSubscriber(Subscriber):
     """Counts runs, steps and events, and how long they took.
 
-    At least once: events that come again after a crash of the relay are counted again, as Prometheus allows for.
+    At least once: what comes again after a crash of the relay is counted again.
     """
 
     name: ClassVar[str] = "metrics"
     subscribe_to: ClassVar[Sequence[str]] = ["*", "subscriber.*"]
     batch_size: ClassVar[int] = 1_000
 
-    def __init__(self, metrics: Metrics) -> None:
-        """Measure into ``metrics``."""
+    def __init__(self, open_metrics: Callable[[], "Metrics | None"]) -> None:
+        """Measure into what ``open_metrics`` returns in the process that delivers; None is nowhere."""
         super().__init__()
+        self._open_metrics = open_metrics
+        self._meter: EventMeter | None = None
+
+    def opened(self) -> None:
+        """Get the instruments."""
+        metrics = self._open_metrics()
+        self._meter = None if metrics is None else EventMeter(metrics)
+
+    def on_batch(self, events: Sequence[EventRecord]) -> None:
+        """Count events."""
+        if self._meter is not None:
+            for event in events:
+                self._meter.measure(event)
+
+
+class EventMeter:
+    """Turns what an event says into measurements."""
+
+    def __init__(self, metrics: "Metrics") -> None:
+        """Measure into ``metrics``."""
         self._metrics = metrics
 
-    def on_event(self, event: EventRecord) -> None:
+    def measure(self, event: EventRecord) -> None:
         """Count an event, and what it says of its run or step."""
         self._metrics.count(instruments.EVENTS, {"name": event.name})
         if (run_state := RUN_STATES.get(event.name)) is not None:
             self._count_run(event, run_state)
         elif (step_state := STEP_STATES.get(event.name)) is not None:
             self._count_step(event, step_state)
-
-    def on_batch(self, events: Sequence[EventRecord]) -> None:
-        """Count events."""
-        for event in events:
-            self.on_event(event)
 
     def _count_run(self, event: EventRecord, state: RunState) -> None:
         labels = _run_labels(event)

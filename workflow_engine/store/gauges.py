@@ -1,0 +1,97 @@
+"""How much waits: what the coordinator's gauges show, counted at a bounded cost."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg import Connection
+
+from workflow_engine.model.run import FINAL_RUN_STATES, RunState
+from workflow_engine.model.step import FINAL_STEP_STATES, StepState
+from workflow_engine.store.cursors import Cursors
+from workflow_engine.store.statements import statement
+from workflow_engine.store.steps import Steps
+
+_BOUND = statement("bound_statements")
+_RUNS = statement("count_unfinished_runs")
+_STEPS = statement("count_unfinished_steps")
+_WORKERS = statement("count_workers")
+
+_LONGEST: Final = timedelta(seconds=3)
+"""What a statement may take; Prometheus waits ten seconds for an answer."""
+
+COUNTED: Final = 100_000
+"""Runs, and steps, that are looked at; the steps take a tenth of a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberBacklog:
+    """What a durable subscriber has not had."""
+
+    name: str
+    lag_events: int
+    lag_seconds: float
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits at one moment."""
+
+    runs: Mapping[RunState, int]
+    """Unfinished runs; each state is there, also with 0."""
+    steps: Mapping[StepState, int]
+    """Unfinished steps; each state is there, also with 0."""
+    queues: Mapping[str | None, int]
+    """Dispatched steps by queue; None is the app's default queue."""
+    oldest_ready_seconds: float
+    workers_alive: int
+    is_complete: bool
+    """False if there was more than is counted."""
+    subscribers: Sequence[SubscriberBacklog]
+
+
+class Gauges:
+    """Counts of what is not finished."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        """Count on the given connection, which must be in a transaction."""
+        self._connection = connection
+
+    def backlog(self, lease: timedelta, *, limit: int = COUNTED) -> Backlog:
+        """Count what waits, of at most ``limit`` runs and steps; a worker is alive if heard of within ``lease``."""
+        self._connection.execute(_BOUND, {"milliseconds": int(_LONGEST.total_seconds() * 1_000)})
+        runs = {row.state: row.number for row in self._connection.execute(_RUNS, {"limit": limit})}
+        steps = self._connection.execute(_STEPS, {"limit": limit}).fetchall()
+        until_ready = Steps(self._connection).seconds_until_ready()
+        (workers,) = self._connection.execute(_WORKERS, {"lease": lease}).fetchall()
+        return Backlog(
+            runs={state: runs.get(state, 0) for state in RunState if state not in FINAL_RUN_STATES},
+            steps=_by_state(steps),
+            queues={row.queue: row.number for row in steps if row.state == StepState.DISPATCHED},
+            oldest_ready_seconds=max(-(until_ready or 0.0), 0.0),
+            workers_alive=workers.alive,
+            is_complete=sum(runs.values()) < limit and sum(row.number for row in steps) < limit,
+            subscribers=[
+                SubscriberBacklog(
+                    name=cursor.subscriber,
+                    lag_events=cursor.lag,
+                    lag_seconds=_age(cursor.waiting_since, workers.now),
+                    dead_letters=cursor.dead,
+                )
+                for cursor in Cursors(self._connection).page()
+            ],
+        )
+
+
+def _by_state(rows: Sequence[Any]) -> dict[StepState, int]:
+    numbers: Counter[str] = Counter()
+    for row in rows:
+        numbers[row.state] += row.number
+    return {state: numbers[state] for state in StepState if state not in FINAL_STEP_STATES}
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max((now - since).total_seconds(), 0.0)
