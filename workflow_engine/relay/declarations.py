@@ -76,6 +76,8 @@ def _mapped_routes(cls: type, declared: Mapping[Any, Any]) -> dict[str, str]:
     routes: dict[str, str] = {}
     origin: dict[str, str] = {}
     for pattern, method in sorted(declared.items(), key=lambda item: not is_glob(str(item[0]))):
+        if not isinstance(method, str):
+            _refuse(cls, f"subscribe_to must map events to names of methods, not {pattern!r} to {method!r}")
         for event in _events_of(cls, pattern):
             before = routes.get(event, method)
             if before != method and is_glob(pattern):
@@ -101,14 +103,14 @@ def _own_method(event: str) -> str:
     return "on_" + event.replace(".", "_")
 
 
-def _check_method(cls: type, method: object) -> None:
-    found = getattr(cls, method, None) if isinstance(method, str) else None
+def _check_method(cls: type, method: str) -> None:
+    found = getattr(cls, method, None)
     if not callable(found):
-        meant = suggestion(str(method), _methods(cls), otherwise="the class has no such method")
+        meant = suggestion(method, _methods(cls), otherwise="the class has no such method")
         _refuse(cls, f"subscribe_to names the method {method!r}: {meant}")
     if inspect.iscoroutinefunction(found):
         _refuse(cls, f"{method} is `async`: delivery is synchronous, and nobody would await it")
-    if inspect.isfunction(inspect.getattr_static(cls, str(method))) and not _takes_an_event(found):
+    if inspect.isfunction(inspect.getattr_static(cls, method)) and not _takes_an_event(found):
         _refuse(cls, f"{method} must take one argument, the event: `def {method}(self, event)`")
 
 

@@ -181,6 +181,8 @@ def _explain(error: ErrorDetails) -> tuple[Sequence[int | str], str]:
             return place, str(error["ctx"]["error"])
         case "string_type" if is_of_key:
             return place, f"the key must be text (in quotes), not {_kind(error['input'])}"
+        case "list_type" if isinstance(error["input"], str):
+            return place, f"must be a list: [{error['input']}]"
     expected = _EXPECTED.get(error["type"])
     return place, f"must be {expected}, not {_kind(error['input'])}" if expected else error["msg"]
 
@@ -189,7 +191,7 @@ _EXPECTED: Final = {
     "bool_type": "true or false",
     "dict_type": "a mapping",
     "model_type": "a mapping",
-    "list_type": "a list, as in [run.failed]",
+    "list_type": "a list",
     "string_type": "text",
     "string_too_short": "a name",
     "too_short": "a list with something in it",
