@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from celery import Celery
 
@@ -14,6 +14,7 @@ from workflow_engine.celery_app.hooks import WorkerHooks
 from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.runtime import StepRuntime
+from workflow_engine.celery_app.worker_metrics import WorkerMetrics
 from workflow_engine.client.asynchronous import AsyncWorkflowClient
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.clock import SystemClock
@@ -25,8 +26,15 @@ from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.supervisor import Supervisor
+from workflow_engine.relay.commands import DeliveryDesk
+from workflow_engine.relay.registry import Subscribers
+from workflow_engine.relay.relay import Relay
+from workflow_engine.store.channels import EVENTS
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
+
+if TYPE_CHECKING:
+    pass
 
 
 class Engine:
@@ -101,6 +109,7 @@ class Engine:
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
         hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
+        WorkerMetrics(lease, lambda: self.metrics).connect()
         return self.app
 
     def coordinator(self) -> Supervisor:
@@ -115,6 +124,32 @@ class Engine:
             stranded_after=timedelta(seconds=settings.stranded_seconds),
         )
         return Supervisor([readiness, rescue, ListenerService(self.store.database, [readiness])])
+
+    @cached_property
+    def subscribers(self) -> Subscribers:
+        """The event subscribers in force."""
+        return Subscribers(paths=self.settings.subscribers, file=self.settings.subscribers_file)
+
+    @cached_property
+    def relay_service(self) -> Relay:
+        """Delivers events to durable subscribers, in threads of this process."""
+        settings = self.settings
+        return Relay(
+            self.store,
+            self.subscribers.durable,
+            lease=timedelta(seconds=settings.relay_lease_seconds),
+            poll_seconds=settings.poll_seconds,
+        )
+
+    def relay(self) -> Supervisor:
+        """Return the services that deliver events to durable subscribers."""
+        listener = ListenerService(self.store.database, [self.relay_service], channel=EVENTS)
+        return Supervisor([self.relay_service, listener])
+
+    @cached_property
+    def delivery_desk(self) -> DeliveryDesk:
+        """What people ask of deliveries."""
+        return DeliveryDesk(self.store, namespace=self.settings.namespace)
 
     def close(self) -> None:
         """Give back what this process opened."""

@@ -38,6 +38,8 @@ class RescueService(Service):
         self._dispatcher = dispatcher
         self._lease = lease
         self._stranded_after = stranded_after
+        self.resent = 0
+        """Steps sent again, by this process."""
 
     def run_once(self) -> timedelta | None:
         """Rescue what can be rescued now."""
@@ -67,6 +69,7 @@ class RescueService(Service):
         with self._store.single() as tx:
             tx.steps.touch_stranded(again)
         self._processor.send([self._dispatch(step) for step in again])
+        self.resent += len(again)
 
     def _dispatch(self, step: DueStep) -> Dispatch:
         plan = self._processor.plan(step.plan_id)

@@ -214,12 +214,6 @@ DATABASE_UP: Final = Instrument(
     sources=(Source.COORDINATOR,),
     description="1 if PostgreSQL answered when the gauges were last read; else 0, and they are missing.",
 )
-STEPS_RESCUED: Final = Instrument(
-    name="wfe.steps.rescued",
-    kind=Kind.COUNTER,
-    sources=(Source.COORDINATOR,),
-    description="Attempts that this coordinator took from workers that went silent.",
-)
 STEPS_RESENT: Final = Instrument(
     name="wfe.steps.resent",
     kind=Kind.COUNTER,
@@ -289,7 +283,6 @@ INSTRUMENTS: Final = (
     WORKERS_ALIVE,
     BACKLOG_COMPLETE,
     DATABASE_UP,
-    STEPS_RESCUED,
     STEPS_RESENT,
     WORKER_UP,
     WORKER_STEPS_AT_HAND,
