@@ -1,6 +1,6 @@
 """The composition root: settings in; wired clients, Celery apps and coordinators out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
@@ -21,20 +21,26 @@ from workflow_engine.clock import SystemClock
 from workflow_engine.config import Settings
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.backlog import BacklogGauges
 from workflow_engine.engine.listener import ListenerService
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.supervisor import Supervisor
+from workflow_engine.metrics import instruments
+from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics
 from workflow_engine.relay.commands import DeliveryDesk
+from workflow_engine.relay.gauges import RelayGauges
 from workflow_engine.relay.registry import Subscribers
 from workflow_engine.relay.relay import Relay
+from workflow_engine.relay.subscriber import Subscriber
 from workflow_engine.store.channels import EVENTS
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
+from workflow_engine.subscribers.metrics import MetricsSubscriber
 
 if TYPE_CHECKING:
-    pass
+    from workflow_engine.metrics.meter import Metrics
 
 
 class Engine:
@@ -123,12 +129,13 @@ class Engine:
             lease=timedelta(seconds=settings.lease_seconds),
             stranded_after=timedelta(seconds=settings.stranded_seconds),
         )
+        self._measure_coordinator(rescue)
         return Supervisor([readiness, rescue, ListenerService(self.store.database, [readiness])])
 
     @cached_property
     def subscribers(self) -> Subscribers:
         """The event subscribers in force."""
-        return Subscribers(paths=self.settings.subscribers, file=self.settings.subscribers_file)
+        return Subscribers(self._built_in(), paths=self.settings.subscribers, file=self.settings.subscribers_file)
 
     @cached_property
     def relay_service(self) -> Relay:
@@ -143,6 +150,8 @@ class Engine:
 
     def relay(self) -> Supervisor:
         """Return the services that deliver events to durable subscribers."""
+        if self.metrics is not None:
+            self.metrics.observe(RelayGauges(self.relay_service.snapshot).observed)
         listener = ListenerService(self.store.database, [self.relay_service], channel=EVENTS)
         return Supervisor([self.relay_service, listener])
 
@@ -151,9 +160,33 @@ class Engine:
         """What people ask of deliveries."""
         return DeliveryDesk(self.store, namespace=self.settings.namespace)
 
+    @cached_property
+    def metrics(self) -> "Metrics | None":
+        """What this process measures, served at its port from now on; None where nobody asks for it.
+
+        Raises:
+            ConfigurationError: the port is taken.
+        """
+        settings = self.settings
+        return open_metrics(self._application_name, host=settings.metrics_host, port=settings.metrics_port)
+
     def close(self) -> None:
         """Give back what this process opened."""
+        if (metrics := self.__dict__.get("metrics")) is not None:
+            metrics.close()
         self.store.database.close()
+
+    def _built_in(self) -> Iterator[Subscriber]:
+        """The subscribers that come with the library, where they are wanted."""
+        if metrics_are_wanted(self.settings.metrics_port):
+            yield MetricsSubscriber(lambda: self.metrics)
+
+    def _measure_coordinator(self, rescue: RescueService) -> None:
+        if self.metrics is not None:
+            lease = timedelta(seconds=self.settings.lease_seconds)
+            queue = self._given_queue() or self.app.conf.task_default_queue
+            self.metrics.observe(BacklogGauges(self.store, lease=lease, default_queue=queue).observed)
+            self.metrics.observe({instruments.STEPS_RESENT: lambda: [(rescue.resent, {})]})
 
     def _database(self, connections: int) -> Database:
         return Database(

@@ -20,9 +20,9 @@ def open_metrics(service: str, *, host: str, port: int | None) -> "Metrics | Non
     Raises:
         ConfigurationError: the port is taken, or the ``OTEL_*`` variables ask for a protocol that is not installed.
     """
-    push = wants_otlp(os.environ)
-    if port is None and not push:
+    if not metrics_are_wanted(port):
         return None
+    push = wants_otlp(os.environ)
     made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(service, pull=port is not None, push=push)
     if port is None:
         logger.info("metrics are pushed")
@@ -33,6 +33,11 @@ def open_metrics(service: str, *, host: str, port: int | None) -> "Metrics | Non
         made.close()
         raise
     return made
+
+
+def metrics_are_wanted(port: int | None) -> bool:
+    """Tell whether there is a port for them, or somebody to push them to."""
+    return port is not None or wants_otlp(os.environ)
 
 
 def wants_otlp(variables: Mapping[str, str]) -> bool:
