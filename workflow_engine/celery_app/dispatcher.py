@@ -10,6 +10,7 @@ from celery.utils.nodenames import anon_nodename
 from kombu.exceptions import ChannelError, OperationalError
 
 from workflow_engine.celery_app.messages import STEP_TASK, attempt_as_header, task_id
+from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 
 KILL_GRACE: Final = 5.0
@@ -28,10 +29,11 @@ _RETRY_POLICY: Final = {"max_retries": 2, "interval_start": 0.0, "interval_step"
 class CeleryDispatcher:
     """Hands steps to Celery's broker."""
 
-    def __init__(self, app: Celery, default_queue: str | None = None) -> None:
+    def __init__(self, app: Celery, default_queue: str | None = None, tracing: Tracing | None = None) -> None:
         """Publish through ``app``; steps that name no queue go to ``default_queue``, or to the app's own."""
         self._app = app
         self._default_queue = default_queue
+        self._tracing = tracing or Tracing()
 
     def dispatch(self, steps: Sequence[Dispatch]) -> None:
         """Send each step once.
@@ -72,17 +74,19 @@ class CeleryDispatcher:
     def _send(self, producer: Any, step: Dispatch) -> None:
         queue = self._queue(step.queue)
         declared = _declared(producer.channel)
-        self._app.amqp.send_task_message(
-            producer,
-            STEP_TASK,
-            _message(self._app, step),
-            queue=queue,
-            declare=[] if queue in declared else None,
-            priority=self._priorities[step.priority],
-            retry=True,
-            retry_policy=_RETRY_POLICY,
-            serializer="json",
-        )
+        message = _message(self._app, step)
+        with self._tracing.sending(step, message.headers):
+            self._app.amqp.send_task_message(
+                producer,
+                STEP_TASK,
+                message,
+                queue=queue,
+                declare=[] if queue in declared else None,
+                priority=self._priorities[step.priority],
+                retry=True,
+                retry_policy=_RETRY_POLICY,
+                serializer="json",
+            )
         declared.add(queue)
 
     def _queue(self, queue: str | None) -> str:
