@@ -166,25 +166,23 @@ def _mistake(file: Path, place: Sequence[int | str], reason: str) -> Configurati
 
 def _explain(error: ErrorDetails) -> tuple[Sequence[int | str], str]:
     """Return where the mistake is, and what."""
-    is_of_key = "[key]" in error["loc"]
     place = [part for part in error["loc"] if part not in {_LIST, _MAPPING, "[key]"}]
-    match error["type"]:
-        case "extra_forbidden":
-            known = _KNOWN_KEYS.get(len(place), ())
-            meant = suggestion(str(place[-1]), known, otherwise=f"keys are {', '.join(known)}")
-            return place, f"unknown key, {meant}"
-        case "union_tag_not_found" | "union_tag_invalid":
-            return place, f"must be a list of workflows or a mapping, not {_kind(error['input'])}"
-        case "invalid_key":
-            return place, "the key must be text (in quotes)"
-        case "value_error":
-            return place, str(error["ctx"]["error"])
-        case "string_type" if is_of_key:
-            return place, f"the key must be text (in quotes), not {_kind(error['input'])}"
-        case "list_type" if isinstance(error["input"], str):
-            return place, f"must be a list: [{error['input']}]"
-    expected = _EXPECTED.get(error["type"])
-    return place, f"must be {expected}, not {_kind(error['input'])}" if expected else error["msg"]
+    if error["type"] == "extra_forbidden":
+        known = _KNOWN_KEYS.get(len(place), ())
+        return place, f"unknown key, {suggestion(str(place[-1]), known, otherwise='keys are ' + ', '.join(known))}"
+    if error["type"] == "invalid_key" or (error["type"] == "string_type" and error["loc"][-1] == "[key]"):
+        return place, "the key must be text (in quotes)"
+    return place, _reason(error)
+
+
+def _reason(error: ErrorDetails) -> str:
+    kind, value = error["type"], error["input"]
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "list_type" and isinstance(value, str):
+        return f"must be a list: [{value}]"
+    expected = _EXPECTED.get(kind)
+    return f"must be {expected}, not {_kind(value)}" if expected else error["msg"]
 
 
 _EXPECTED: Final = {
@@ -195,6 +193,8 @@ _EXPECTED: Final = {
     "string_type": "text",
     "string_too_short": "a name",
     "too_short": "a list with something in it",
+    "union_tag_invalid": "a list of workflows or a mapping",
+    "union_tag_not_found": "a list of workflows or a mapping",
 }
 
 
