@@ -14,9 +14,11 @@ from workflow_engine.celery_app.hooks import WorkerHooks
 from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.runtime import StepRuntime
+from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.celery_app.worker_metrics import WorkerMetrics
 from workflow_engine.client.asynchronous import AsyncWorkflowClient
 from workflow_engine.client.client import WorkflowClient
+from workflow_engine.client.tracing import exporter_names
 from workflow_engine.clock import SystemClock
 from workflow_engine.config import Settings
 from workflow_engine.definitions.registry import Registry
@@ -88,7 +90,13 @@ class Engine:
     @cached_property
     def dispatcher(self) -> CeleryDispatcher:
         """Sends steps to the broker."""
-        return CeleryDispatcher(self.app, None if self._given_app is None else self._given_queue())
+        queue = None if self._given_app is None else self._given_queue()
+        return CeleryDispatcher(self.app, queue, self.tracing)
+
+    @cached_property
+    def tracing(self) -> Tracing:
+        """What this process adds to the traces of runs."""
+        return Tracing(_make_provider)
 
     @cached_property
     def processor(self) -> Processor:
@@ -180,6 +188,9 @@ class Engine:
         """The subscribers that come with the library, where they are wanted."""
         if metrics_are_wanted(self.settings.metrics_port):
             yield MetricsSubscriber(lambda: self.metrics)
+        if exporter_names():
+            telemetry = import_module("workflow_engine.subscribers.telemetry")
+            yield telemetry.TelemetrySubscriber(self.store, _make_provider)
 
     def _measure_coordinator(self, rescue: RescueService) -> None:
         if self.metrics is not None:
@@ -198,6 +209,11 @@ class Engine:
     def _given_queue(self) -> str | None:
         """Steps that name no queue go where the given app's own tasks go, unless the settings say otherwise."""
         return self.settings.queue if "queue" in self.settings.model_fields_set else None
+
+
+def _make_provider() -> Any:
+    """Make a provider of spans as the environment asks; whoever wants none does not import OpenTelemetry's SDK."""
+    return import_module("workflow_engine.subscribers.otel").make_provider()
 
 
 class Client(WorkflowClient):
