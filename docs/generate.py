@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 import workflow_engine
 from workflow_engine import errors
 from workflow_engine.config import DEFAULT_FILE, Settings
-from workflow_engine.model import commands, event_schemas, events, run, step
+from workflow_engine.model import commands, event_schemas, events, run, spans, step
 
 DOCS: Final = Path(__file__).resolve().parent
 NOTICE: Final = "<!-- Written by docs/generate.py from {source}. Change that, then run: python docs/generate.py -->"
@@ -367,6 +367,46 @@ def _member_docs(module: ModuleType, cls: type[StrEnum]) -> dict[str, str]:
     return docs
 
 
+# Spans
+
+
+def render_spans() -> str:
+    """Return the page of spans and their attributes."""
+    meanings = _member_docs(spans, spans.SpanAttribute)
+    rows = [
+        [f"`{each}`", ", ".join(_kind(form) for form in spans.SPANS if each in form.attributes), meanings[each.name]]
+        for each in spans.SpanAttribute
+    ]
+    return _page(
+        "Spans",
+        "workflow_engine/model/spans.py",
+        """
+        One trace a run. Its id is the run's own, unless the run was submitted within a span: then the run is part of
+        that trace. The ids of run and attempts derive from the run's id, so every process knows them, and a span that
+        is sent twice is the same span. [Trace your runs](../how-to/tracing.md) says how to have them.
+        """,
+        *(_span_section(form) for form in spans.SPANS),
+        "## Attributes",
+        _table(["attribute", "of", "means"], rows),
+    )
+
+
+def _kind(form: spans.SpanForm) -> str:
+    return form.name.partition(" ")[0]
+
+
+def _span_section(form: spans.SpanForm) -> str:
+    about = [
+        ["made by", form.made_by],
+        ["parent", form.parent],
+        ["begins", form.begins],
+        ["ends", form.ends],
+        ["is an error if", form.error],
+        ["events", form.events],
+    ]
+    return "\n\n".join([f"## `{form.name}`", form.about, _table(["", ""], about)])
+
+
 # Markdown
 
 
@@ -399,6 +439,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/events.md": render_events,
     "reference/events.schema.json": render_events_schema,
     "reference/asyncapi.json": render_asyncapi,
+    "reference/spans.md": render_spans,
     "reference/errors.md": render_errors,
     "reference/cli.md": render_cli,
     "explanation/states.md": render_states,
