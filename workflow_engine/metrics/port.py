@@ -18,7 +18,10 @@ from workflow_engine.errors import ConfigurationError
 _SLOWEST_CLIENT: Final = 10.0
 """Seconds that a client may take to say what it wants."""
 
-_TEXT: Final = [("Content-Type", "text/plain; charset=utf-8")]
+_END_SECONDS: Final = 0.1
+"""How long closing may take."""
+
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -33,7 +36,7 @@ class MetricsPort:
             ConfigurationError: the port is taken or cannot be had.
         """
         self._server = _listen(host, port, _application(make_wsgi_app(registry)))
-        self._thread = Thread(target=self._server.serve_forever, name="wfe-metrics", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=[_END_SECONDS], name="wfe-metrics", daemon=True)
         self._thread.start()
         _close_in_children(self._server)
 
@@ -101,7 +104,7 @@ def _application(metrics: WsgiApp) -> WsgiApp:
 
 
 def _say(start_response: Callable[..., Any], code: HTTPStatus, text: str) -> Iterable[bytes]:
-    start_response(f"{code.value} {code.phrase}", _TEXT)
+    start_response(f"{code.value} {code.phrase}", [_TEXT])  # a list of its own: more is added to it
     return [text.encode()]
 
 
