@@ -17,9 +17,17 @@ _COMMANDS: Final = {
     "workflows": ("workflow_engine.cli.workflows:workflows", "List workflows; draw their graphs."),
     "submit": ("workflow_engine.cli.submit:submit", "Start a run of a workflow."),
     "runs": ("workflow_engine.cli.runs:runs", "List, show, watch and cancel runs."),
+    "events": ("workflow_engine.cli.events:events", "Read the event catalogue and the event log."),
     "worker": ("workflow_engine.cli.worker:worker", "Run steps: a Celery worker, with all of Celery's options."),
     "coordinator": ("workflow_engine.cli.coordinator:coordinator", "Run retries, timers and the rescue of lost work."),
+    "relay": ("workflow_engine.cli.relay:relay", "Deliver events to durable subscribers."),
+    "subscribers": ("workflow_engine.cli.subscribers:subscribers", "List durable subscribers; deliver events again."),
+    "dead-letters": (
+        "workflow_engine.cli.dead_letters:dead_letters",
+        "List, requeue and discard events that subscribers failed on.",
+    ),
     "flower": ("workflow_engine.cli.flower:flower", "Serve Flower, the monitor of workers and tasks."),
+    "generate": ("workflow_engine.cli.generate:generate", "Write a subscriber or a workflow to begin with."),
     "db": ("workflow_engine.cli.database:database", "Migrate the database's schema."),
 }
 

@@ -1,4 +1,4 @@
-"""The NOTIFY channel of ready steps, and waiting for a notification."""
+"""The NOTIFY channels, and waiting for a notification."""
 
 from types import TracebackType
 from typing import Self
@@ -11,6 +11,10 @@ from workflow_engine.store.database import Database
 
 READY = "wfe_ready"
 """A trigger notifies it when a step becomes ready outside the hot path."""
+
+
+EVENTS = "wfe_events"
+"""Whoever has published notifies it, now and then: the relay reads on."""
 
 
 class Subscription:

@@ -21,6 +21,7 @@ _REST = statement("rest_cursor")
 _MOVE = statement("move_cursor")
 _PAGE = statement("page_cursors")
 _WRITERS = statement("log_writers")
+_RING = statement("ring_relays")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,10 @@ class Cursors:
         """Set cursors, or with None only make their holders look at them anew; return those that exist."""
         rows = self._connection.execute(_MOVE, {"subscribers": list(subscribers), "position": position})
         return [row.subscriber for row in rows]
+
+    def ring(self) -> None:
+        """Tell every relay, at the commit, that there are events."""
+        self._connection.execute(_RING)
 
     def page(self) -> list[CursorRecord]:
         """Return how far every subscriber is, by name."""
