@@ -104,12 +104,12 @@ def docstring(text: str, *, indent: int) -> str:
     return "\n".join([f'{prefix}"""{lines[0]}', *(prefix + each for each in lines[1:]), f'{prefix}"""'])
 
 
-def imports(place: Place, module: str, names: str, helper: str) -> str:
+def imports(place: Place, module: str, names: str, needed: str) -> str:
     """Return a test's imports, of its module and from our test kit, as ``isort`` would put them."""
     theirs = f"from {place.import_path(module)} import {names}"
     if len(theirs) > LINE:
         theirs = f"from {place.import_path(module)} import (\n{_INDENT}{names},\n)"
-    ours = f"from workflow_engine.testing import {helper}"
+    ours = f"from workflow_engine.testing import {needed}"
     if place.is_here:  # a module of this project comes after those of others
         return f"{ours}\n\n{theirs}"
     return "\n".join(sorted([theirs, ours]))

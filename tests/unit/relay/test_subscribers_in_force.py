@@ -126,7 +126,8 @@ def test_a_class_named_twice_is_one_subscriber() -> None:
 
 def test_two_of_one_name_are_refused_by_the_names_of_both() -> None:
     with pytest.raises(
-        SubscriberError, match=r"two subscribers are named 'slack': test_registry:Slack and some_subscribers:Slack"
+        SubscriberError,
+        match=r"two subscribers are named 'slack': test_subscribers_in_force:Slack and some_subscribers:Slack",
     ):
         Subscribers([Slack("s")], paths=["some_subscribers"])
     with pytest.raises(SubscriberError, match="two subscribers are named 'built_in'"):
@@ -307,7 +308,7 @@ def test_a_disabled_one_is_not_made_but_its_rule_is_checked(configured: Configur
         ("built_in: {class: 'some_base:Imported'}", "built_in.class: some_base:Imported is named 'imported'"),
         (
             "built_in: {options: {bad: 1}}",
-            "built_in: test_registry:BuiltIn refuses its options: ValueError: bad is bad",
+            "built_in: test_subscribers_in_force:BuiltIn refuses its options: ValueError: bad is bad",
         ),
     ],
 )
