@@ -2,6 +2,7 @@
 
 import logging
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from threading import RLock
@@ -27,7 +28,8 @@ class InlineDelivery:
         """How often a subscriber has raised in this process."""
         self._opened: set[str] = set()
         self._lock = RLock()
-        self._pid = os.getpid()
+        if self._subscriptions:
+            os.register_at_fork(after_in_child=partial(_forget_parent, weakref.ref(self)))
 
     def __bool__(self) -> bool:
         return bool(self._subscriptions)
@@ -41,18 +43,18 @@ class InlineDelivery:
 
     def close(self) -> None:
         """Tell the subscribers that were opened in this process that no event follows."""
-        if self._pid != os.getpid():
-            return  # it was our parent that opened them
         with self._lock:
             opened = [each for each in self._subscriptions if each.name in self._opened]
             self._opened.clear()
         for subscription in opened:
             self._try(subscription, "closing it", subscription.subscriber.closed)
 
+    def forget(self) -> None:
+        """Forget what was opened: a forked process has neither the threads nor may it use the connections."""
+        self._opened, self._lock = set(), RLock()
+
     def _is_open(self, subscription: Subscription) -> bool:
         """Open a subscriber before its first event; where that fails, it is tried again with the next events."""
-        if self._pid != os.getpid():  # threads and connections do not survive a fork
-            self._opened, self._lock, self._pid = set(), RLock(), os.getpid()
         if subscription.name in self._opened:
             return True
         with self._lock:
@@ -81,3 +83,8 @@ class InlineDelivery:
             logger.exception("inline subscriber %s failed: %s", subscription.name, doing)
             return False
         return True
+
+
+def _forget_parent(delivery: "weakref.ref[InlineDelivery]") -> None:
+    if (alive := delivery()) is not None:
+        alive.forget()
