@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 import workflow_engine
 from workflow_engine import errors
 from workflow_engine.config import DEFAULT_FILE, Settings
+from workflow_engine.metrics import instruments, labels
 from workflow_engine.model import commands, event_schemas, events, run, spans, step
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -407,6 +408,40 @@ def _span_section(form: spans.SpanForm) -> str:
     return "\n\n".join([f"## `{form.name}`", form.about, _table(["", ""], about)])
 
 
+# Metrics
+
+
+def render_metrics() -> str:
+    """Return the page of instruments."""
+    return _page(
+        "Metrics",
+        "workflow_engine/metrics/instruments.py",
+        f"""
+        Each process that has a port shows its own part. The last column has the name by which OpenTelemetry knows an
+        instrument, where metrics are pushed. A combination of names that users choose (namespace, workflow, step, queue,
+        subscriber) takes {labels.LABEL_SETS:,} sets of values in a process; what comes later is called
+        `{labels.OTHER}`. No label names a run. [Watch with Prometheus](../how-to/metrics.md) says how to have them.
+        """,
+        *(_metrics_of(source) for source in instruments.Source),
+    )
+
+
+def _metrics_of(source: instruments.Source) -> str:
+    rows = [
+        [
+            f"`{each.prometheus_name}`",
+            each.kind.value,
+            _names(each.labels),
+            each.description,
+            ", ".join(f"{bound:g}" for bound in each.bounds),
+            f"`{each.name}`",
+        ]
+        for each in instruments.INSTRUMENTS
+        if source in each.sources
+    ]
+    return f"## `wfe {source}`\n\n" + _table(["metric", "kind", "labels", "means", "buckets", "OpenTelemetry"], rows)
+
+
 # Markdown
 
 
@@ -440,6 +475,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/events.schema.json": render_events_schema,
     "reference/asyncapi.json": render_asyncapi,
     "reference/spans.md": render_spans,
+    "reference/metrics.md": render_metrics,
     "reference/errors.md": render_errors,
     "reference/cli.md": render_cli,
     "explanation/states.md": render_states,

@@ -176,7 +176,7 @@ class Engine:
             ConfigurationError: the port is taken.
         """
         settings = self.settings
-        return open_metrics(self._application_name, host=settings.metrics_host, port=settings.metrics_port)
+        return open_metrics(host=settings.metrics_host, port=settings.metrics_port)
 
     def close(self) -> None:
         """Give back what this process opened."""

@@ -20,6 +20,7 @@ from workflow_engine.metrics.otlp import otlp_reader
 from workflow_engine.metrics.port import MetricsPort
 
 _SCOPE: Final = "workflow_engine"
+_SERVICE: Final = "workflow-engine"
 _UNNAMED: Final = "unknown_service"
 _LAST_PUSH_MILLISECONDS: Final = 5_000.0
 """Nobody should wait for a collector that is away."""
@@ -28,11 +29,10 @@ _LAST_PUSH_MILLISECONDS: Final = 5_000.0
 class Metrics:
     """The instruments of one process; made where metrics are wanted, and only there."""
 
-    def __init__(self, service: str, *, pull: bool = True, push: bool = False) -> None:
-        """Measure for ``service``.
+    def __init__(self, *, pull: bool = True, push: bool = False) -> None:
+        """Make what is measured ready to be read.
 
         Args:
-            service: what OpenTelemetry is to call it, unless ``OTEL_SERVICE_NAME`` says otherwise.
             pull: keep the values for a port.
             push: send them to where the standard ``OTEL_*`` variables point.
 
@@ -45,7 +45,7 @@ class Metrics:
             readers.append(PrometheusMetricReader(scope_info_enabled=False, registry=self._registry))
         if push:
             readers.append(otlp_reader())
-        self._provider = MeterProvider(readers, resource=_resource(service), shutdown_on_exit=False)
+        self._provider = MeterProvider(readers, resource=_resource(), shutdown_on_exit=False)
         self._meter = self._provider.get_meter(_SCOPE)
         self._limit = LabelLimit()
         self._lock = Lock()
@@ -114,9 +114,9 @@ class Metrics:
             return self._histograms[instrument]
 
 
-def _resource(service: str) -> Resource:
+def _resource() -> Resource:
     """What the environment says about this process; our name for it where it says none."""
     given = Resource.create()
     if str(given.attributes.get(SERVICE_NAME, "")).startswith(_UNNAMED):
-        return given.merge(Resource({SERVICE_NAME: service}))
+        return given.merge(Resource({SERVICE_NAME: _SERVICE}))
     return given

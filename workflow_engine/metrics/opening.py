@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def open_metrics(service: str, *, host: str, port: int | None) -> "Metrics | None":
+def open_metrics(*, host: str, port: int | None) -> "Metrics | None":
     """Return the instruments of this process, served at the port; None where nobody asks for any.
 
     Raises:
@@ -23,7 +23,7 @@ def open_metrics(service: str, *, host: str, port: int | None) -> "Metrics | Non
     if not metrics_are_wanted(port):
         return None
     push = wants_otlp(os.environ)
-    made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(service, pull=port is not None, push=push)
+    made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(pull=port is not None, push=push)
     if port is None:
         logger.info("metrics are pushed")
         return made

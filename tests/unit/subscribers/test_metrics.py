@@ -39,7 +39,7 @@ def after(seconds: float) -> datetime:
 
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
-    metrics = Metrics("test")
+    metrics = Metrics()
     yield metrics
     metrics.close()
 
@@ -294,11 +294,11 @@ def test_a_host_that_is_not_ours_is_told_by_its_name(metrics: Metrics) -> None:
 
 
 def test_a_closed_port_is_free_again() -> None:
-    first = Metrics("test")
+    first = Metrics()
     port = int(first.serve("127.0.0.1", 0).url.split(":")[2].removesuffix("/metrics"))
     first.close()
 
-    second = Metrics("test")
+    second = Metrics()
     assert second.serve("127.0.0.1", port).url == f"http://127.0.0.1:{port}/metrics"
     second.close()
 
@@ -308,7 +308,7 @@ def test_a_forked_child_does_not_keep_the_port() -> None:
     program = """
 import os, socket
 from workflow_engine.metrics.meter import Metrics
-metrics = Metrics("test")
+metrics = Metrics()
 port = int(metrics.serve("127.0.0.1", 0).url.split(":")[2].removesuffix("/metrics"))
 release, wait = os.pipe()
 child = os.fork()
@@ -372,7 +372,7 @@ def test_nobody_asking_for_metrics_means_none(monkeypatch: pytest.MonkeyPatch) -
 
     assert not metrics_are_wanted(None)
     assert metrics_are_wanted(0)
-    assert open_metrics("test", host="127.0.0.1", port=None) is None
+    assert open_metrics(host="127.0.0.1", port=None) is None
 
 
 def test_without_metrics_no_thread_runs_and_neither_sdk_nor_prometheus_is_imported() -> None:
