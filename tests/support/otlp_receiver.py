@@ -67,6 +67,10 @@ class OtlpReceiver:
         found = [ReceivedSpan(**json.loads(line)) for line in whole.splitlines()]
         return [span for span in found if trace_id is None or span.trace_id == trace_id]
 
+    def names(self) -> set[str]:
+        """Return the names of the spans that have arrived."""
+        return {span.name for span in self.spans()}
+
     def stop(self) -> None:
         """End it."""
         self._process.sweep()
@@ -117,9 +121,10 @@ def main(folder: Path) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            lines = [json.dumps(span) + "\n" for span in spans_of(ExportTraceServiceRequest.FromString(body))]
-            with lock, (folder / "spans").open("a") as file:
-                file.write("".join(lines))
+            if self.path == "/v1/traces":
+                lines = [json.dumps(span) + "\n" for span in spans_of(ExportTraceServiceRequest.FromString(body))]
+                with lock, (folder / "spans").open("a") as file:
+                    file.write("".join(lines))
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")

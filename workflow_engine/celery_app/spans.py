@@ -24,6 +24,8 @@ Attributes = Mapping[str, Any]
 
 _SCOPE: Final = "workflow_engine.handlers"
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation.celery"
+_VARIANT_BITS: Final = 2
+_LOW_HALF: Final = (1 << 64) - 1
 _LAST_SPANS: Final = 3.0
 """Seconds that the end of a process may take for the last spans."""
 
@@ -50,9 +52,13 @@ def close(provider: Any) -> None:
 
 
 def is_kept(provider: Any, trace_id: int) -> bool:
-    """Return whether a trace that begins with a run is sampled: asked by all who add to it, answered alike."""
+    """Return whether a trace that begins with a run is sampled: asked by all who add to it, answered alike.
+
+    A ratio looks at the low half of a trace id; a run's id is a UUID, in which that half begins with two fixed bits.
+    """
     sampler = getattr(provider, "sampler", None)
-    return sampler is None or sampler.should_sample(Context(), trace_id, "run").decision.is_sampled()
+    spread = (trace_id << _VARIANT_BITS) & _LOW_HALF
+    return sampler is None or sampler.should_sample(Context(), spread, "run").decision.is_sampled()
 
 
 def span_context(context: TraceContext) -> SpanContext:

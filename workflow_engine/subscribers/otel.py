@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import ParentBased
 
 from workflow_engine.client.tracing import exporter_names
 from workflow_engine.definitions.names import did_you_mean
@@ -25,8 +25,6 @@ _SERVICE: Final = "workflow-engine"
 _EXPORTERS: Final = "opentelemetry_traces_exporter"
 """The entry points by which OpenTelemetry finds exporters."""
 _QUEUE_LOGGER: Final = "opentelemetry.sdk._shared_internal"
-_RATIO_BITS: Final = (1 << 64) - 1
-_VARIANT_BITS: Final = 2
 
 
 def make_provider() -> TracerProvider | None:
@@ -42,8 +40,7 @@ def make_provider() -> TracerProvider | None:
         return None
     provider = TracerProvider(
         resource=_resource(),
-        id_generator=PresetIds(),
-        sampler=ParentBased(root=WholeRuns(TracerProvider(shutdown_on_exit=False).sampler)),
+        sampler=ParentBased(root=TracerProvider(shutdown_on_exit=False).sampler),  # whole runs, whatever it says
         shutdown_on_exit=False,
     )
     for exporter in exporters:
@@ -97,26 +94,6 @@ class PresetIds(IdGenerator):
         """Return the preset span's trace, else a random one."""
         preset = self._preset.get()
         return self._random.generate_trace_id() if preset is None else preset.trace_id
-
-
-class WholeRuns(Sampler):
-    """Asks a sampler about a trace that begins here, with an id that is evenly spread.
-
-    A ratio looks at the trace id's low half; in a run's id, a UUID, that half begins with two fixed bits.
-    """
-
-    def __init__(self, sampler: Sampler) -> None:
-        """Ask ``sampler``."""
-        self._sampler = sampler
-
-    def should_sample(self, parent_context: Any, trace_id: int, *args: Any, **kwargs: Any) -> SamplingResult:
-        """Return what the sampler says."""
-        spread = (trace_id << _VARIANT_BITS) & _RATIO_BITS
-        return self._sampler.should_sample(parent_context, spread, *args, **kwargs)
-
-    def get_description(self) -> str:
-        """Name it, for OpenTelemetry."""
-        return f"WholeRuns{{{self._sampler.get_description()}}}"
 
 
 class TellsOnce(SpanExporter):

@@ -7,6 +7,7 @@ from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Tracer, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -74,6 +75,7 @@ class TelemetrySubscriber(Subscriber):
         if not isinstance(tracer, Tracer):
             raise ConfigurationError("the telemetry subscriber needs OTEL_EXPORTER_OTLP_ENDPOINT to be set")
         tracer.id_generator = self._ids
+        tracer.sampler = ALWAYS_ON  # what is not to be kept is not made
         self._tracer = tracer
 
     def closed(self) -> None:

@@ -9,9 +9,10 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from workflow_engine import ConfigurationError, Workflow, compile_plan
+from workflow_engine.celery_app.spans import is_kept
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.trace_ids import run_context, step_context
@@ -20,7 +21,7 @@ from workflow_engine.store.database import Database
 from workflow_engine.store.overviews import Note, RunOverview
 from workflow_engine.store.transaction import Store
 from workflow_engine.subscribers import otel
-from workflow_engine.subscribers.otel import TellsOnce, WholeRuns, make_provider
+from workflow_engine.subscribers.otel import TellsOnce, make_provider
 from workflow_engine.subscribers.spans import run_span, step_span
 from workflow_engine.subscribers.telemetry import TelemetrySubscriber
 from workflow_engine.testing.events import an_event
@@ -336,12 +337,34 @@ def test_an_exporter_that_is_not_installed_is_named(quiet_environment: pytest.Mo
 
 
 def test_a_ratio_keeps_its_share_of_runs_although_their_ids_are_uuids() -> None:
-    sampler = ParentBased(root=WholeRuns(TraceIdRatioBased(0.25)))
-    trace_ids = [run_context(new_run_id(), None).trace_id for _ in range(2_000)]
+    provider = TracerProvider(sampler=TraceIdRatioBased(0.25), shutdown_on_exit=False)
 
-    kept = sum(sampler.should_sample(None, trace_id, "run").decision.is_sampled() for trace_id in trace_ids)
+    kept = sum(is_kept(provider, run_context(new_run_id(), None).trace_id) for _ in range(2_000))
 
     assert 350 < kept < 650  # of 500, by chance: more than seven standard deviations on both sides
+
+
+def test_of_a_run_that_is_not_kept_there_is_no_span(exported: InMemorySpanExporter) -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    subscriber = TelemetrySubscriber(NoStore(), lambda: provider)
+    subscriber.opened()
+
+    subscriber.on_batch([an_event("run.succeeded"), an_event("step.completed")])
+
+    assert exported.get_finished_spans() == ()
+
+
+def test_of_a_run_whose_submitter_is_sampled_every_span_is_kept(exported: InMemorySpanExporter, plan: Plan) -> None:
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    subscriber = TelemetrySubscriber(NoStore(), lambda: provider)
+    subscriber.opened()
+    subscriber._plans["default", "order_fulfilment", "1"] = plan
+
+    subscriber.on_batch([in_submitters_trace("step.completed")])
+
+    assert len(exported.get_finished_spans()) == 1
 
 
 class Moody(SpanExporter):
