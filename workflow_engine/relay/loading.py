@@ -39,9 +39,8 @@ def make(cls: type[Subscriber], options: Mapping[str, Any], *, source: str) -> S
     """Return a subscriber made with its options.
 
     Raises:
-        ConfigurationError: it lacks an option, has one that it does not take, or refuses one.
+        ConfigurationError: it lacks an option, or refuses one. Those it does not take are for ``check_options``.
     """
-    check_options(cls, options, source=f"{source}.options")
     missing = [each.name for each in _parameters(cls) if each.default is Parameter.empty and each.name not in options]
     if missing:
         raise ConfigurationError(f"{source}: {title(cls)} needs options: {', '.join(missing)}")

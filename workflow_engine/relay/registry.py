@@ -1,7 +1,8 @@
 """The subscribers in force: built in, from import paths, and narrowed and configured by the subscribers file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ from workflow_engine.errors import ConfigurationError, SubscriberError
 from workflow_engine.model.records import EventRecord
 from workflow_engine.relay.loading import check_options, classes_at, configure, make, title
 from workflow_engine.relay.patterns import events_of, suggestion
-from workflow_engine.relay.subscriber import Subscriber
+from workflow_engine.relay.subscriber import Delivery, Subscriber
 from workflow_engine.relay.subscriptions_file import (
     OTHER_WORKFLOWS,
     SETTING,
@@ -23,6 +24,10 @@ _AS_IT_COMES: Final = SubscriberRule()
 
 Found = Subscriber | type[Subscriber]
 """A built-in subscriber, which is made already, or the class of one that is made with its options."""
+
+
+Wanted = dict[str | None, frozenset[str]]
+"""The events wanted of each workflow: ``*`` is every one not named, and None is none at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,47 +60,74 @@ class Subscription:
 
 
 class Subscribers:
-    """Every enabled subscriber of a process."""
+    """Every enabled subscriber of a process; those of a kind are made when they are first asked for."""
 
     def __init__(
-        self, built_in: Iterable[Subscriber] = (), *, paths: Iterable[str] = (), file: Path | None = None
+        self,
+        built_in: Iterable[Subscriber] = (),
+        *,
+        paths: Iterable[str] = (),
+        file: Path | None = None,
+        reserved: Collection[str] = (),
     ) -> None:
         """Take those given, those at the import paths and those of the file; all as the file wants them.
 
+        Args:
+            built_in: subscribers of this library that this process wants.
+            paths: import paths of subscribers, ``module`` or ``module:Class``.
+            file: the subscribers file.
+            reserved: names of this library's other subscribers: nobody else may have them, and what the file says
+                about them is for processes that want them.
+
         Raises:
-            ConfigurationError: one cannot be imported or made, or the file is wrong; the message says where.
+            ConfigurationError: one cannot be imported, or the file is wrong; the message says where.
             SubscriberError: one cannot work, or two have one name.
         """
         self._file = file
         self._found: dict[str, Found] = {}
+        self._reserved = frozenset(reserved)
         for subscriber in built_in:
             self._add(subscriber)
         for path in paths:
             for cls in classes_at(path, source=_PATHS_SETTING):
                 self._add(cls)
-        rules = {} if file is None else read_subscribers_file(file)
-        for name, rule in rules.items():
+        self._rules = {} if file is None else read_subscribers_file(file)
+        for name, rule in self._rules.items():
             self._look_for(name, rule)
-        made = (self._subscription(found, rules.get(name, _AS_IT_COMES)) for name, found in self._found.items())
-        self._subscriptions = [subscription for subscription in made if subscription is not None]
+        self._wanted = {name: self._checked(found) for name, found in self._found.items()}
 
     def __iter__(self) -> Iterator[Subscription]:
-        return iter(self._subscriptions)
+        return iter([*self.durable, *self.inline])
 
     def __len__(self) -> int:
-        return len(self._subscriptions)
+        return sum(self._rule(name).enabled for name in self._found)
 
-    @property
+    @cached_property
     def durable(self) -> list[Subscription]:
-        """Those the relay delivers to."""
-        return [each for each in self._subscriptions if each.subscriber.delivery == "durable"]
+        """Those the relay delivers to.
 
-    @property
+        Raises:
+            ConfigurationError: one cannot be made with its options.
+        """
+        return self._of_kind("durable")
+
+    @cached_property
     def inline(self) -> list[Subscription]:
-        """Those that are called where events are published."""
-        return [each for each in self._subscriptions if each.subscriber.delivery == "inline"]
+        """Those that are called where events are published.
+
+        Raises:
+            ConfigurationError: one cannot be made with its options.
+        """
+        return self._of_kind("inline")
+
+    def _rule(self, name: str) -> SubscriberRule:
+        return self._rules.get(name, _AS_IT_COMES)
 
     def _add(self, found: Found) -> None:
+        if isinstance(found, type) and found.name in self._reserved:
+            raise SubscriberError(
+                f"{title(found)}: a subscriber of this library is named {found.name!r}: choose another"
+            )
         before = self._found.setdefault(found.name, found)
         if before is not found and _class_of(before) is not found:  # one class may be named in both settings
             raise SubscriberError(
@@ -105,7 +137,7 @@ class Subscribers:
     def _look_for(self, name: str, rule: SubscriberRule) -> None:
         """Find the subscriber that a rule is about, where it says, or among those known."""
         if rule.import_path is None:
-            if name not in self._found:
+            if name not in self._found and name not in self._reserved:
                 known = f"known are {', '.join(self._found) or 'none'}; `class: module:Class` adds one"
                 raise self._mistake([name], f"unknown subscriber, {suggestion(name, self._found, otherwise=known)}")
             return
@@ -116,38 +148,24 @@ class Subscribers:
             raise self._mistake([name, "class"], f"{rule.import_path} is named {there}: name it so here, too")
         self._add(classes[name])
 
-    def _subscription(self, found: Found, rule: SubscriberRule) -> Subscription | None:
-        """Return the subscription as the rule has it; None if it is disabled, though its rule must be right even so."""
-        wanted = self._wanted(found, rule)
-        workflow_options = {workflow: each.options for workflow, each in rule.workflow_rules.items()}
+    def _checked(self, found: Found) -> Wanted:
+        """Return what a subscriber wants; its rule must be right even if that disables it."""
+        rule = self._rule(found.name)
+        wanted = self._wanted_of(_class_of(found), rule)
         if isinstance(found, type):
-            for workflow, options in workflow_options.items():
-                check_options(found, options, source=self._place(found.name, "workflows", workflow, "options"))
-        if not rule.enabled:
-            return None
-        place = self._place(found.name)
-        subscriber = make(found, rule.options, source=place) if isinstance(found, type) else found
-        configure(subscriber, rule.options, workflow_options, source=place)
-        return Subscription(
-            subscriber=subscriber,
-            names=_NOTHING.union(*wanted.values()),
-            namespaces=None if rule.namespaces is None else frozenset(rule.namespaces),
-            workflows={workflow: names for workflow, names in wanted.items() if workflow != OTHER_WORKFLOWS},
-            elsewhere=wanted[OTHER_WORKFLOWS],
-        )
+            for workflow, each in rule.workflow_rules.items():
+                check_options(found, each.options, source=self._place(found.name, "workflows", workflow, "options"))
+            check_options(found, rule.options, source=self._place(found.name, "options"))
+        return wanted
 
-    def _wanted(self, found: Found, rule: SubscriberRule) -> dict[str | None, frozenset[str]]:
-        """Return the events wanted of each workflow: None is no workflow, and ``*`` every one not named."""
-        cls, place = _class_of(found), [found.name]
-        general = self._narrowed(cls, rule.subscribe_to, place) or frozenset(cls.routes)
+    def _wanted_of(self, cls: type[Subscriber], rule: SubscriberRule) -> Wanted:
+        general = self._narrowed(cls, rule.subscribe_to, [cls.name]) or frozenset(cls.routes)
         if rule.only_workflows is not None:
             return {OTHER_WORKFLOWS: _NOTHING, None: general, **dict.fromkeys(rule.only_workflows, general)}
-        own: dict[str | None, frozenset[str]] = {
-            workflow: (self._narrowed(cls, each.subscribe_to, [*place, "workflows", workflow]) or general)
-            if each.enabled
-            else _NOTHING
-            for workflow, each in rule.workflow_rules.items()
-        }
+        own: Wanted = {}
+        for workflow, each in rule.workflow_rules.items():
+            narrowed = self._narrowed(cls, each.subscribe_to, [cls.name, "workflows", workflow])
+            own[workflow] = (narrowed or general) if each.enabled else _NOTHING
         return {OTHER_WORKFLOWS: general, None: general, **own}
 
     def _narrowed(
@@ -168,6 +186,26 @@ class Subscribers:
                 raise self._mistake(here, f"{title(cls)} does not subscribe to {pattern!r}: {closest}")
             narrowed |= meant
         return frozenset(narrowed)
+
+    def _of_kind(self, delivery: Delivery) -> list[Subscription]:
+        return [
+            self._subscription(found)
+            for name, found in self._found.items()
+            if found.delivery == delivery and self._rule(name).enabled
+        ]
+
+    def _subscription(self, found: Found) -> Subscription:
+        rule, wanted, place = self._rule(found.name), self._wanted[found.name], self._place(found.name)
+        subscriber = make(found, rule.options, source=place) if isinstance(found, type) else found
+        workflow_options = {workflow: each.options for workflow, each in rule.workflow_rules.items()}
+        configure(subscriber, rule.options, workflow_options, source=place)
+        return Subscription(
+            subscriber=subscriber,
+            names=_NOTHING.union(*wanted.values()),
+            namespaces=None if rule.namespaces is None else frozenset(rule.namespaces),
+            workflows={workflow: names for workflow, names in wanted.items() if workflow != OTHER_WORKFLOWS},
+            elsewhere=wanted[OTHER_WORKFLOWS],
+        )
 
     def _place(self, *keys: str) -> str:
         if self._file is None:

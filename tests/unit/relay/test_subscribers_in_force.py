@@ -118,10 +118,9 @@ def test_durable_and_inline_ones_are_told_apart() -> None:
 
 
 def test_a_class_named_twice_is_one_subscriber() -> None:
-    assert names(Subscribers(paths=["some_subscribers:Counts", "some_subscribers", "some_subscribers:Again"])) == [
-        "counts",
-        "slack",
-    ]
+    paths = ["some_subscribers:Counts", "some_subscribers", "some_subscribers:Again"]
+
+    assert names(Subscribers(paths=paths)) == ["slack", "counts"]
 
 
 def test_two_of_one_name_are_refused_by_the_names_of_both() -> None:
@@ -181,7 +180,7 @@ def test_one_that_needs_options_says_where_they_are_given(folder: Path) -> None:
     )
 
     with pytest.raises(ConfigurationError, match=r"'needy' .*WFE_SUBSCRIBERS_FILE.* needs options: url, key"):
-        Subscribers(paths=["needy"])
+        Subscribers(paths=["needy"]).durable  # noqa: B018  making them is what fails
 
 
 def test_without_a_file_a_subscription_wants_what_its_class_subscribes_to() -> None:
@@ -329,4 +328,43 @@ def test_a_constructor_that_raises_is_told_with_the_subscribers_place(folder: Pa
     (folder / "subs.yml").write_text("subscribers: {picky: {class: picky, options: {url: u}}}")
 
     with pytest.raises(ConfigurationError, match=r"picky: picky:Picky cannot be made: ValueError: u is no URL"):
+        list(Subscribers(file=Path("subs.yml")))
+
+
+def test_one_that_is_not_asked_for_is_not_made(folder: Path) -> None:
+    (folder / "picky.py").write_text(
+        "from some_base import Shared\n"
+        "class Picky(Shared):\n"
+        "    name = 'picky'\n"
+        "    subscribe_to = ['run.failed']\n"
+        "    def __init__(self):\n"
+        "        raise ValueError('only in the relay')\n"
+    )
+
+    subscribers = Subscribers(paths=["picky", "some_subscribers"])
+
+    assert len(subscribers) == 3
+    assert [each.name for each in subscribers.inline] == ["counts"]
+    with pytest.raises(ConfigurationError, match="only in the relay"):
+        subscribers.durable  # noqa: B018  making them is what fails
+
+
+def test_a_kind_is_made_once() -> None:
+    subscribers = Subscribers(paths=["some_subscribers"])
+
+    assert subscribers.inline[0].subscriber is subscribers.inline[0].subscriber
+
+
+def test_a_rule_about_one_of_the_librarys_that_is_not_wanted_here_is_for_other_processes(folder: Path) -> None:
+    (folder / "subs.yml").write_text("subscribers: {metrics: {options: {x: 1}}}")
+
+    assert len(Subscribers(file=Path("subs.yml"), reserved=["metrics"])) == 0
+    with pytest.raises(ConfigurationError, match="metrics: unknown subscriber"):
         Subscribers(file=Path("subs.yml"))
+
+
+def test_a_name_of_the_librarys_is_taken_even_where_its_subscriber_is_not_wanted() -> None:
+    with pytest.raises(
+        SubscriberError, match="some_subscribers:Slack: a subscriber of this library is named 'slack', too"
+    ):
+        Subscribers(paths=["some_subscribers"], reserved=["slack"])
