@@ -418,8 +418,8 @@ def render_metrics() -> str:
         "workflow_engine/metrics/instruments.py",
         f"""
         Each process that has a port shows its own part. The last column has the name by which OpenTelemetry knows an
-        instrument, where metrics are pushed. A combination of names that users choose (namespace, workflow, step, queue,
-        subscriber) takes {labels.LABEL_SETS:,} sets of values in a process; what comes later is called
+        instrument, where metrics are pushed. A combination of names that users choose (namespace, workflow, step,
+        queue, subscriber) takes {labels.LABEL_SETS:,} sets of values in a process; what comes later is called
         `{labels.OTHER}`. No label names a run. [Watch with Prometheus](../how-to/metrics.md) says how to have them.
         """,
         *(_metrics_of(source) for source in instruments.Source),
