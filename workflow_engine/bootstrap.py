@@ -124,6 +124,7 @@ class Engine:
         hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
         WorkerMetrics(lease, lambda: self.metrics).connect()
+        self.tracing.connect()
         return self.app
 
     def coordinator(self) -> Supervisor:

@@ -8,6 +8,8 @@ from importlib import import_module
 from threading import Lock
 from typing import Any, Final
 
+from celery import signals
+
 from workflow_engine.client.tracing import exporter_names
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.model.commands import StepAttempt
@@ -66,6 +68,13 @@ class Tracing:
     @cached_property
     def _spans(self) -> Any:
         return import_module("workflow_engine.celery_app.spans")
+
+    def _on_setup(self, **_: object) -> None:
+        if self._is_asked_for:
+            signals.worker_process_init.connect(self._on_process, weak=False)
+
+    def _on_process(self, **_: object) -> None:
+        self._provider()
 
     def _is_on(self) -> bool:
         return self._is_asked_for or _global_provider() is not None
