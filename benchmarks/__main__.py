@@ -10,12 +10,12 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import floor, report
+from benchmarks import floor, relay, report
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
 
-OTHERS: Final = ("submit", "messages", "floor", "large")
+OTHERS: Final = ("submit", "messages", "floor", "relay", "latency", "large")
 """What is measured beside the workloads."""
 
 
@@ -72,6 +72,14 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
         }
         say(report.print_floor, rates)
         return rates
+    if name == "relay":
+        delivered = [relay.deliveries_per_second(configuration, servers.folder) for _ in range(rounds)]
+        say(report.print_deliveries, delivered)
+        return delivered
+    if name == "latency":
+        latencies = relay.latencies(configuration, servers.folder)
+        say(report.print_latencies, latencies)
+        return [each.as_json() for each in latencies]
     growths = [session.grow() for _ in range(2)]
     say(report.print_growth, growths)
     return [each.as_json() for each in growths]

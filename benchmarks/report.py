@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.cpu import QUIET
 from benchmarks.messages import LIMIT, Weights
+from benchmarks.relay import Latency
 from benchmarks.session import Growth, Round, Workload
 
 PARTS = ("worker", "pool", "postgres", "valkey", "client")
@@ -63,6 +64,20 @@ def print_floor(floor: Mapping[str, float]) -> None:
     print("\nfloor, per second")
     for name, rate in floor.items():
         print(f"  {name}: {rate:,.0f}")
+
+
+def print_deliveries(rates: Sequence[float]) -> None:
+    """Print how fast a relay delivers what is in the log."""
+    print("\ndelivering to a durable subscriber that does nothing, events a second")
+    print(f"  {', '.join(f'{rate:,.0f}' for rate in rates)}; median {median(rates):,.0f}")
+
+
+def print_latencies(latencies: Sequence[Latency]) -> None:
+    """Print how long it takes from a commit to its subscriber."""
+    print("\nfrom the commit of an event to the call of a durable subscriber, milliseconds")
+    for each in latencies:
+        pause = f"{each.pause * 1_000:g} ms"
+        print(f"  a commit every {pause}: p50 {each.p50:.1f}, p99 {each.p99:.1f}, longest {each.longest:.1f}")
 
 
 def print_growth(growths: Sequence[Growth]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Condition
 from typing import Any
 from uuid import uuid4
@@ -137,6 +137,27 @@ def append_within(
         [run_id, name, data, number],
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def logged_event(position: int) -> EventRecord:
+    """Return the event of a place in the log."""
+    return EventRecord(
+        position=position,
+        event_id=str(position),
+        causation_id=None,
+        name="run.started",
+        version=1,
+        occurred_at=datetime(2026, 1, 1, tzinfo=UTC),
+        namespace="default",
+        workflow=None,
+        workflow_version=None,
+        run_id=None,
+        step=None,
+        attempt=None,
+        correlation_id=None,
+        traceparent=None,
+        data={},
+    )
 
 
 def any_run() -> str:

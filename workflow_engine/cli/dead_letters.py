@@ -26,20 +26,29 @@ from workflow_engine.store.deliveries import DeadLetter, DeadLetterFilter
 _SUBSCRIBER = click.option("--subscriber", help="Only those of this subscriber.")
 
 
-class _EventId(click.ParamType):
-    name = "event id"
+def _event_id(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not the id of an event: a UUID, as `wfe dead-letters list` shows it"
+        ) from None
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return str(uuid.UUID(value))
-        except ValueError:
-            self.fail(f"{value!r} is not the id of an event: a UUID, as `wfe dead-letters list` shows it", param, ctx)
+
+def _one_event_id(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    return _event_id(value)
+
+
+def _event_ids(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> list[str]:
+    return [_event_id(value) for value in values]
 
 
 def _chosen(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--all", "everything", is_flag=True, help="All of them."),
-        click.option("--event", "event_ids", multiple=True, type=_EventId(), help="That of this event; repeatable."),
+        click.option(
+            "--event", "event_ids", multiple=True, callback=_event_ids, help="That of this event; repeatable."
+        ),
         _SUBSCRIBER,
     ):
         command = option(command)
@@ -68,7 +77,7 @@ def list_dead_letters(subscriber: str | None, limit: int, as_json: bool) -> None
 
 
 @dead_letters.command()
-@click.argument("event_id", type=_EventId())
+@click.argument("event_id", callback=_one_event_id)
 @_SUBSCRIBER
 @as_json_option
 def show(event_id: str, subscriber: str | None, as_json: bool) -> None:

@@ -93,6 +93,8 @@ class Relay(Service):
         """Deliver until the relay stops or its connection breaks."""
         if not self._started:
             self._started = True
+            if not self._deliveries:
+                logger.warning("there is no durable subscriber; name some in WFE_SUBSCRIBERS or the subscribers file")
             for delivery in self._deliveries.values():
                 delivery.start()
         with self._store.single() as tx:

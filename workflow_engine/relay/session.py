@@ -36,7 +36,8 @@ class Session:
                 with readable_errors():
                     yield self._tx
             finally:
-                self.is_over = self.is_over or self._tx.connection.closed
+                if self._tx.connection.closed:
+                    self.is_over = True
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

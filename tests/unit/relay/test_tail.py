@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import pairwise
 from random import Random
 
@@ -10,31 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.relays import logged_event as event
 from workflow_engine.model.records import EventRecord
 from workflow_engine.relay.order import PREPARED, Horizon, Window, in_order
 from workflow_engine.relay.tail import FIRST_LOOK, LAST_LOOK, Backoff, Feed, Look, Tail
-
-MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def event(position: int) -> EventRecord:
-    return EventRecord(
-        position=position,
-        event_id=str(position),
-        causation_id=None,
-        name="run.started",
-        version=1,
-        occurred_at=MOMENT,
-        namespace="default",
-        workflow=None,
-        workflow_version=None,
-        run_id=None,
-        step=None,
-        attempt=None,
-        correlation_id=None,
-        traceparent=None,
-        data={},
-    )
 
 
 def places(events: Sequence[EventRecord]) -> list[int]:

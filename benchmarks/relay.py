@@ -1,0 +1,126 @@
+"""How many events a second a relay delivers, and how long after its commit an event is delivered.
+
+The relay is a process of its own, and the subscriber does nothing but note the time.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import quantiles
+from threading import Event as Flag
+from time import monotonic
+from typing import Any, Final
+
+import psycopg
+
+from benchmarks.configuration import Configuration
+from benchmarks.relay_subscriber import Counter, Stopwatch
+
+EVENTS: Final = 50_000
+SAMPLES: Final = 400
+PATIENCE: Final = 120.0
+_ROOT: Final = Path(__file__).parents[1]
+_INSERT: Final = (
+    "INSERT INTO events (run_id, namespace, correlation_id, name, step, attempt, data) "
+    "SELECT md5((number / 8)::text)::uuid, 'default', 'bench', 'step.completed', 'charge', 1, "
+    '\'{"seconds": 0.1, "started_at": "2026-01-01T00:00:00Z", "dispatched_at": "2026-01-01T00:00:00Z"}\' '
+    "FROM generate_series(1, %s) AS number RETURNING id"
+)
+
+
+class RelayTooSlow(Exception):
+    """It did not deliver in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Milliseconds from the commit to the call."""
+
+    pause: float
+    """Seconds between two commits."""
+    p50: float
+    p99: float
+    longest: float
+
+    def as_json(self) -> dict[str, float]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def deliveries_per_second(configuration: Configuration, folder: Path) -> float:
+    """Return how many events a second reach a subscriber that does nothing, from a log that is full."""
+    (folder / Counter.name).unlink(missing_ok=True)
+    with psycopg.connect(configuration.database_url, autocommit=True) as connection:
+        _forget(connection)
+        connection.execute(_INSERT, [EVENTS])
+    with _relay(configuration, folder, Counter.__name__):
+        notes = _wait_for(folder / Counter.name, lambda rows: bool(rows) and max(rows) >= EVENTS)
+    return (EVENTS - 1) / (notes[max(notes)] - notes[1])
+
+
+def latencies(configuration: Configuration, folder: Path) -> list[Latency]:
+    """Return how long after a commit its event is delivered, for commits that come seldom and often."""
+    return [_latency(configuration, folder, pause) for pause in (0.05, 0.002)]
+
+
+def _latency(configuration: Configuration, folder: Path, pause: float) -> Latency:
+    (folder / Stopwatch.name).unlink(missing_ok=True)
+    with psycopg.connect(configuration.database_url, autocommit=True) as connection:
+        _forget(connection)
+        with _relay(configuration, folder, Stopwatch.__name__):
+            _commit(connection)
+            _wait_for(folder / Stopwatch.name, bool)
+            committed = {}
+            for _ in range(SAMPLES):
+                committed |= _commit(connection)
+                Flag().wait(pause)
+            notes = _wait_for(folder / Stopwatch.name, lambda rows: committed.keys() <= rows.keys())
+    delays = [1_000 * (notes[place] - at) for place, at in committed.items()]
+    cuts = quantiles(delays, n=100)
+    return Latency(pause=pause, p50=cuts[49], p99=cuts[98], longest=max(delays))
+
+
+def _commit(connection: psycopg.Connection[Any]) -> dict[int, float]:
+    """Commit an event, then ring, as the engine does; return its place and when it could be seen."""
+    (place,) = connection.execute(_INSERT, [1]).fetchone() or (0,)
+    at = monotonic()
+    connection.execute("NOTIFY wfe_events")
+    return {place: at}
+
+
+def _forget(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("TRUNCATE events, cursors, relays, deliveries")
+
+
+@contextmanager
+def _relay(configuration: Configuration, folder: Path, subscriber: str) -> Iterator[None]:
+    variables = {
+        "WFE_DATABASE_URL": configuration.database_url,
+        "WFE_BROKER_URL": configuration.broker_url,
+        "WFE_SUBSCRIBERS": f"benchmarks.relay_subscriber:{subscriber}",
+        "BENCH_FOLDER": str(folder),
+    }
+    with (folder / "relay.log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers.relay"], cwd=_ROOT, env={**os.environ, **variables}, stderr=log
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _wait_for(file: Path, enough: Any) -> Mapping[int, float]:
+    deadline = monotonic() + PATIENCE
+    while monotonic() < deadline:
+        lines = file.read_text().splitlines() if file.exists() else []
+        notes = {int(line.split()[0]): float(line.split()[1]) for line in lines if line.count(" ") == 1}
+        if enough(notes):
+            return notes
+        Flag().wait(0.2)
+    raise RelayTooSlow(f"not within {PATIENCE:g} s; see {file.parent / 'relay.log'}")
