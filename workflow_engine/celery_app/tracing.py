@@ -33,6 +33,14 @@ class Tracing:
         self._is_asked_for = bool(exporter_names())
         self._lock = Lock()
 
+    def connect(self) -> None:
+        """Make the provider, if one must be made, as soon as a pool's process has begun.
+
+        So the first task's span of those who instrument Celery is not missed. Connected late: whatever the application
+        does at the same moment comes first, and a provider of its own counts.
+        """
+        signals.celeryd_after_setup.connect(self._on_setup, weak=False)
+
     def handling(self, attempt: StepAttempt, plan: Plan, claim: Claim, worker: str) -> AbstractContextManager[None]:
         """While the block runs, be in the handler's span, below that of the attempt.
 
