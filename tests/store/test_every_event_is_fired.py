@@ -1,0 +1,402 @@
+"""Every event is fired by each command that the catalogue says fires it, by no other, and once for one transition."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, get_args
+
+import pytest
+
+from tests.support.recording import (
+    RecordingDispatcher,
+    claim,
+    complete,
+    event_names,
+    fail,
+    graph,
+    key,
+    lose,
+    run_all,
+    submit,
+)
+from workflow_engine import Workflow, compile_plan
+from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.processor import Processor
+from workflow_engine.ids import RunId, new_run_id
+from workflow_engine.model import commands
+from workflow_engine.model.commands import (
+    CancelRun,
+    Command,
+    DispatchReady,
+    ExpireRuns,
+    ReleaseSteps,
+    StepAttempt,
+    StopStep,
+    SubmitRun,
+)
+from workflow_engine.model.events import CATALOGUE
+from workflow_engine.model.records import EventRecord
+from workflow_engine.model.run_options import RunOptions
+from workflow_engine.store.transaction import Store
+
+NOW = timedelta(0)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+PAIR = {"a": (), "b": ()}
+CHAIN = {"a": (), "b": ("a",)}
+
+COMMANDS = {command.__name__ for command in get_args(Command)}
+FIRED_BY_THE_RELAY = {
+    "subscriber.dead_lettered",
+    "subscriber.requeued",
+    "subscriber.discarded",
+    "subscriber.replayed",
+}
+"""Not by commands about runs: tests/integration/relay has them fired."""
+AGAIN_AND_AGAIN = {"step.dispatched", "step.released"}
+"""An attempt that the broker or a worker could not take never happened, and is dispatched again."""
+
+
+class WatchedProcessor(Processor):
+    """Knows which command made which events."""
+
+    def __init__(self, store: Store, dispatcher: RecordingDispatcher) -> None:
+        super().__init__(store, dispatcher, loss_limit=1)
+        self._log = store
+        self.fired: list[tuple[str, list[EventRecord]]] = []
+        self._attributed: set[str] = set()
+
+    def execute(self, command: Command) -> Any:
+        with self._log.single() as tx:
+            before = tx.event_log.head()
+        try:
+            return super().execute(command)
+        finally:
+            with self._log.single() as tx:
+                events = tx.event_log.read(before, 10_000).events
+            # a command within this one, as the release of what the broker refuses, has taken its own
+            own = [event for event in events if event.event_id not in self._attributed]
+            self._attributed |= {event.event_id for event in own}
+            self.fired.append((type(command).__name__, own))
+
+    @property
+    def pairs(self) -> set[tuple[str, str]]:
+        """What was fired by what."""
+        return {(event.name, command) for command, events in self.fired for event in events}
+
+    @property
+    def events(self) -> list[EventRecord]:
+        """All that was fired."""
+        return [event for _, events in self.fired for event in events]
+
+
+class Stage:
+    """What a scenario works with."""
+
+    def __init__(self, store: Store) -> None:
+        self.broker = RecordingDispatcher()
+        self.processor = WatchedProcessor(store, self.broker)
+
+    def submit(self, workflow: Workflow, **options: Any) -> RunId:
+        return submit(self.processor, workflow, **options)
+
+    def claimed(self, *steps: str) -> list[Dispatch]:
+        """Take the messages for steps, and claim them."""
+        messages = [self.broker.take(step) for step in steps]
+        for message in messages:
+            assert claim(self.processor, message) is not None
+        return messages
+
+    def complete(self, message: Dispatch) -> None:
+        complete(self.processor, message)
+
+    def fail(self, message: Dispatch, retry_in: timedelta | None = None) -> None:
+        fail(self.processor, message, retry_in)
+
+    def lose(self, message: Dispatch) -> None:
+        lose(self.processor, message)
+
+    def lose_twice(self, message: Dispatch) -> None:
+        """Lose an attempt and the next one: more than it may take."""
+        self.lose(message)
+        self.processor.execute(DispatchReady(limit=10))
+        (again,) = self.claimed(message.step)
+        self.lose(again)
+
+    def stop(self, message: Dispatch) -> None:
+        self.processor.execute(StopStep(**key(message)))
+
+    def cancel(self, run_id: RunId) -> None:
+        self.processor.execute(CancelRun(run_id=run_id, reason="enough", actor="ada"))
+
+    def release(self, message: Dispatch) -> None:
+        attempts = [StepAttempt(**key(message))]
+        self.processor.execute(ReleaseSteps(attempts=attempts, reason="unknown here", retry_in=NOW))
+
+
+Scenario = Callable[[Stage], None]
+End = Callable[[Stage, Dispatch], None]
+
+
+def runs_to_its_end(stage: Stage) -> None:
+    stage.submit(graph(CHAIN))
+    assert run_all(stage.processor, stage.broker) == ["a", "b"]
+
+
+def is_tried_again(stage: Stage) -> None:
+    stage.submit(graph(CHAIN))
+    (message,) = stage.claimed("a")
+    stage.fail(message, retry_in=NOW)
+    stage.processor.execute(DispatchReady(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
+def is_lost_and_runs_again(stage: Stage) -> None:
+    stage.submit(graph(CHAIN))
+    (message,) = stage.claimed("a")
+    stage.lose(message)
+    stage.processor.execute(DispatchReady(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
+def finds_the_broker_down(stage: Stage) -> None:
+    stage.broker.is_down = True
+    stage.submit(graph(CHAIN))
+
+
+def is_released_by_a_worker(stage: Stage) -> None:
+    stage.submit(graph(CHAIN))
+    stage.release(stage.broker.take("a"))
+    stage.processor.execute(DispatchReady(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
+def expires(stage: Stage) -> None:
+    stage.submit(graph(CHAIN), expires_at=LONG_AGO)
+    stage.processor.execute(ExpireRuns(limit=10))
+
+
+def is_cancelled_before_it_starts(stage: Stage) -> None:
+    stage.cancel(stage.submit(graph(CHAIN)))
+
+
+def ends_badly(end: End, policy: str = "fail_fast") -> Scenario:
+    """Return a scenario in which a chain's first step ends without success."""
+
+    def scenario(stage: Stage) -> None:
+        stage.submit(graph(CHAIN, on_failure=policy))
+        (message,) = stage.claimed("a")
+        end(stage, message)
+
+    return scenario
+
+
+def ends_after_a_failure(end: End) -> Scenario:
+    """Return a scenario in which a step is the last to end, of a run of which another failed."""
+
+    def scenario(stage: Stage) -> None:
+        stage.submit(graph(PAIR))
+        bad, last = stage.claimed("a", "b")
+        stage.fail(bad)
+        end(stage, last)
+
+    return scenario
+
+
+def ends_after_a_cancel(end: End) -> Scenario:
+    """Return a scenario in which a step is the last to end, of a run that is cancelled."""
+
+    def scenario(stage: Stage) -> None:
+        run_id = stage.submit(graph(CHAIN))
+        (last,) = stage.claimed("a")
+        stage.cancel(run_id)
+        end(stage, last)
+
+    return scenario
+
+
+SCENARIOS: dict[tuple[str, str], Scenario] = {
+    ("run.submitted", "SubmitRun"): runs_to_its_end,
+    ("run.started", "ClaimStep"): runs_to_its_end,
+    ("run.succeeded", "CompleteStep"): runs_to_its_end,
+    ("run.failed", "FailStep"): ends_badly(Stage.fail),
+    ("run.failed", "CompleteStep"): ends_after_a_failure(Stage.complete),
+    ("run.failed", "LoseStep"): ends_badly(Stage.lose_twice),
+    ("run.failed", "StopStep"): ends_badly(Stage.stop),
+    ("run.cancelling", "CancelRun"): is_cancelled_before_it_starts,
+    ("run.cancelled", "CancelRun"): is_cancelled_before_it_starts,
+    ("run.cancelled", "CompleteStep"): ends_after_a_cancel(Stage.complete),
+    ("run.cancelled", "FailStep"): ends_after_a_cancel(Stage.fail),
+    ("run.cancelled", "LoseStep"): ends_after_a_cancel(Stage.lose),
+    ("run.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
+    ("run.expired", "ExpireRuns"): expires,
+    ("step.dispatched", "SubmitRun"): runs_to_its_end,
+    ("step.dispatched", "CompleteStep"): runs_to_its_end,
+    ("step.dispatched", "DispatchReady"): is_tried_again,
+    ("step.released", "ReleaseSteps"): is_released_by_a_worker,
+    ("step.started", "ClaimStep"): runs_to_its_end,
+    ("step.completed", "CompleteStep"): runs_to_its_end,
+    ("step.retrying", "FailStep"): is_tried_again,
+    ("step.lost", "LoseStep"): is_lost_and_runs_again,
+    ("step.failed", "FailStep"): ends_badly(Stage.fail),
+    ("step.failed", "LoseStep"): ends_badly(Stage.lose_twice),
+    ("step.failed", "StopStep"): ends_badly(Stage.stop),
+    ("step.skipped", "FailStep"): ends_badly(Stage.fail, "continue"),
+    ("step.skipped", "LoseStep"): ends_badly(Stage.lose_twice, "continue"),
+    ("step.skipped", "StopStep"): ends_badly(Stage.stop, "continue"),
+    ("step.cancelled", "CancelRun"): is_cancelled_before_it_starts,
+    ("step.cancelled", "FailStep"): ends_badly(Stage.fail),
+    ("step.cancelled", "LoseStep"): ends_badly(Stage.lose_twice),
+    ("step.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
+    ("step.cancelled", "ExpireRuns"): expires,
+}
+"""For each event and each command that fires it, something in which it does."""
+
+MORE: list[Scenario] = [
+    finds_the_broker_down,
+    *(ends_after_a_failure(end) for end in (Stage.fail, Stage.lose, Stage.stop)),
+]
+"""What is not needed to fire anything, but might fire too much."""
+
+
+def declared() -> Iterator[tuple[str, str]]:
+    return ((name, by) for name, payload in CATALOGUE.items() for by in payload.fired_by.split(", "))
+
+
+def test_there_is_a_scenario_for_every_declared_event_and_command() -> None:
+    by_commands = {(name, by) for name, by in declared() if by in COMMANDS}
+
+    assert set(SCENARIOS) == by_commands
+    assert {name for name, by in declared() if by not in COMMANDS} == FIRED_BY_THE_RELAY
+    assert {name for name, _ in by_commands} | FIRED_BY_THE_RELAY == set(CATALOGUE)
+
+
+def test_every_command_fires_something_and_is_named_in_the_catalogue() -> None:
+    assert {by for _, by in SCENARIOS} == COMMANDS
+
+
+@pytest.mark.parametrize("pair", SCENARIOS, ids="-".join)
+def test_a_command_fires_each_event_that_says_so(pair: tuple[str, str], store: Store) -> None:
+    stage = Stage(store)
+
+    SCENARIOS[pair](stage)
+
+    assert pair in stage.processor.pairs
+    check(stage)
+
+
+@pytest.mark.parametrize("number", range(len(MORE)))
+def test_a_command_fires_no_other_event(number: int, store: Store) -> None:
+    stage = Stage(store)
+
+    MORE[number](stage)
+
+    check(stage)
+
+
+def test_what_the_broker_does_not_take_is_released_by_its_own_command(store: Store) -> None:
+    stage = Stage(store)
+
+    finds_the_broker_down(stage)
+
+    assert stage.processor.pairs == {
+        ("run.submitted", "SubmitRun"),
+        ("step.dispatched", "SubmitRun"),
+        ("step.released", "ReleaseSteps"),
+    }
+
+
+def test_a_submit_in_somebody_elses_transaction_is_told_once_and_at_its_commit(store: Store) -> None:
+    stage = Stage(store)
+    plan_id = stage.processor.register(compile_plan(graph(CHAIN)))
+    run_id = new_run_id()
+    command = SubmitRun(run_id=run_id, plan_id=plan_id, input="null", input_digest="-", options=RunOptions())
+
+    with store.transaction() as tx:
+        stage.processor.execute_within(command, tx)
+        assert event_names(store, run_id) == {}
+    assert event_names(store, run_id) == {("run.submitted", None): 1}
+
+    stage.processor.execute(DispatchReady(limit=10))
+    run_all(stage.processor, stage.broker)
+    assert event_names(store, run_id)["run.submitted", None] == 1
+    check(stage)
+
+
+@pytest.mark.parametrize("end", [Stage.complete, Stage.fail, Stage.lose, Stage.stop], ids=lambda end: end.__name__)
+def test_a_message_that_comes_twice_fires_nothing_the_second_time(end: End, store: Store) -> None:
+    stage = Stage(store)
+    stage.submit(graph(CHAIN))
+    (message,) = stage.claimed("a")
+    end(stage, message)
+    told = len(stage.processor.events)
+
+    assert claim(stage.processor, message) is None
+    end(stage, message)
+
+    assert len(stage.processor.events) == told
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_commands_come_in_whatever_order_only_declared_events_are_fired(seed: int, store: Store) -> None:
+    stage, random = Stage(store), Random(seed)
+
+    for _ in range(40):
+        act_at_random(stage, random)
+
+    assert len(stage.processor.pairs) > 3
+    check(stage)
+
+
+def act_at_random(stage: Stage, random: Random) -> None:
+    """Do something that may happen at any time, to a new run or to one of the messages on their way."""
+    messages = list(stage.broker.sent)
+    if not messages or random.random() < 0.2:
+        edges = random.choice([PAIR, CHAIN, {"a": (), "b": (), "c": ("a", "b"), "d": ("a",)}])
+        workflow = graph(edges, on_failure=random.choice(["fail_fast", "continue"]))
+        stage.submit(workflow, **random.choice([{}, {}, {"expires_at": LONG_AGO}]))
+        return
+    message = random.choice(messages)
+    claim(stage.processor, message)
+    choices: list[Callable[[], object]] = [
+        *(lambda: stage.complete(message) for _ in range(3)),
+        lambda: stage.fail(message, retry_in=random.choice([NOW, None])),
+        lambda: stage.lose(message),
+        lambda: stage.stop(message),
+        lambda: stage.release(message),
+        lambda: stage.cancel(message.run_id),
+        lambda: stage.processor.execute(DispatchReady(limit=3)),
+        lambda: stage.processor.execute(ExpireRuns(limit=3)),
+    ]
+    random.choice(choices)()
+
+
+def check(stage: Stage) -> None:
+    """Prove that what was fired is declared, valid, explained by what came with it, and not told twice."""
+    processor = stage.processor
+    assert processor.pairs <= set(declared())
+    for _, events in processor.fired:
+        known = {event.event_id for event in events}
+        for event in events:
+            assert event.payload.event == event.name
+            assert event.version == CATALOGUE[event.name].schema_version
+            assert (event.step is not None) == event.name.startswith("step.")
+            assert event.causation_id is None or event.causation_id in known - {event.event_id}
+    ids = Counter(event.event_id for event in processor.events)
+    told = Counter(
+        (event.run_id, event.step, event.attempt, event.name)
+        for event in processor.events
+        if event.name not in AGAIN_AND_AGAIN
+    )
+    assert [each for each, number in (ids + told).items() if number > 1] == []
+
+
+def test_every_command_class_is_one_of_the_union() -> None:
+    """Else the catalogue might name a command that the processor does not take."""
+    public = {
+        each.__name__
+        for each in vars(commands).values()
+        if isinstance(each, type) and each.__module__ == commands.__name__
+    }
+
+    assert public - COMMANDS == {"StepAttempt", "StepError"}
