@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,14 @@ EVERY_EVENT = ",".join(CATALOGUE)
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder, with nothing in it but a project file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'ours'\n")
-    return tmp_path
+    yield tmp_path
+    for name in ("slack_subscriber", "orders_workflow"):
+        sys.modules.pop(name, None)
 
 
 def run(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
