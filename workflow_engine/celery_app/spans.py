@@ -1,6 +1,7 @@
 """Spans in worker and client processes: a handler's, and what OpenTelemetry's instrumentation of Celery makes."""
 
 import atexit
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Thread
@@ -20,6 +21,8 @@ from workflow_engine.model.spans import SpanAttribute
 from workflow_engine.model.trace_ids import TraceContext
 from workflow_engine.plan.plan import Plan
 
+logger = logging.getLogger(__name__)
+
 Attributes = Mapping[str, Any]
 
 _SCOPE: Final = "workflow_engine.handlers"
@@ -31,8 +34,15 @@ _LAST_SPANS: Final = 3.0
 
 
 def install(make_provider: Callable[[], Any]) -> None:
-    """Make the process's provider of spans, and send the last ones when the process ends."""
-    provider = make_provider()
+    """Make the process's provider of spans, and send the last ones when the process ends.
+
+    One that cannot be made is told of in the log, and steps run without spans.
+    """
+    try:
+        provider = make_provider()
+    except Exception:
+        logger.exception("this process makes no spans")
+        return
     if provider is None:
         return
     trace.set_tracer_provider(provider)

@@ -93,8 +93,9 @@ class Tracing:
         if found is not None or not self._is_asked_for or self._make_provider is None:
             return found
         with self._lock:
-            if _global_provider() is None:
-                self._spans.install(self._make_provider)
+            make, self._make_provider = self._make_provider, None
+            if make is not None:
+                self._spans.install(make)
         return _global_provider()
 
     def _sampled(self, context: TraceContext, run_id: str) -> TraceContext:

@@ -27,7 +27,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.commands import StepAttempt
 from workflow_engine.model.records import Claim
 from workflow_engine.model.trace_ids import step_context
-from workflow_engine.subscribers.otel import TellsOnce
+from workflow_engine.subscribers.otel import TellsOnce, make_provider
 
 RUN = RunId("019b0c1e-0000-7000-8000-000000000001")
 SUBMITTER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -201,6 +201,22 @@ def test_where_nobody_traces_nothing_is_done_and_nothing_imported() -> None:
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert found.returncode == 0, found.stderr
+
+
+def test_steps_run_without_spans_where_no_provider_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracing, "_global_provider", lambda: None)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "consol")
+    traced = Tracing(make_provider)
+    ran = []
+
+    for number in range(2):
+        with traced.handling(ATTEMPT, PLAN, claim(), "celery@host"):
+            ran.append(number)
+
+    assert ran == [0, 1]
+    assert [record.message for record in caplog.records] == ["this process makes no spans"]
 
 
 # Messages
