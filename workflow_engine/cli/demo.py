@@ -43,7 +43,14 @@ def demo(keep: bool, folder: Path | None, browser: bool) -> None:
     variables = {"PYTHONPATH": load_examples(), "WFE_CONFIG": ""}
     variables |= {f"WFE_{name.upper()}": value for name, value in _SETTINGS.items()}
     with _folders(folder) as (data, reports):
-        wanted = Specification(folder=data, workflows=MODULES, variables=variables, working_folder=data)
+        wanted = Specification(
+            folder=data,
+            workflows=MODULES,
+            variables=variables,
+            working_folder=data,
+            # one in the environment is for some other process; two of ours would both want it
+            metrics_port=0 if "WFE_METRICS_PORT" in os.environ else None,
+        )
         _Demo(wanted, reports, keep=keep, browser=browser).run()
 
 

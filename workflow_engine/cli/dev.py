@@ -49,6 +49,7 @@ def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data:
         concurrency=concurrency,
         database_url=settings.database_url,
         broker_url=settings.broker_url,
+        metrics_port=settings.metrics_port,
     )
     click.echo("starting PostgreSQL, Valkey, worker, coordinator and Flower …")
     try:

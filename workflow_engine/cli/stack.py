@@ -44,6 +44,8 @@ class Specification:
     database_url: str | None = None
     broker_url: str | None = None
     """Servers to use instead of starting some."""
+    metrics_port: int | None = None
+    """The worker's; the other processes have the next ones, for they cannot share it."""
 
 
 class Stack:
@@ -162,9 +164,9 @@ def _services(wanted: Specification, ready_file: Path, flower_url: str) -> list[
             "worker",
             ["--hostname", "worker@%h", "--without-mingle", "--without-gossip", *concurrency],
             wanted,
-            environment,
+            environment | _metrics_port(wanted, 0),
         ),
-        _service("coordinator", ["--ready-file", str(ready_file)], wanted, environment),
+        _service("coordinator", ["--ready-file", str(ready_file)], wanted, environment | _metrics_port(wanted, 1)),
         # Flower's API refuses everybody unless told otherwise; this one listens to this machine only.
         _service("flower", ["--port", port], wanted, environment | {"FLOWER_UNAUTHENTICATED_API": "true"}),
     ]
@@ -177,3 +179,8 @@ def _service(name: str, options: Sequence[str], wanted: Specification, environme
         env=environment,
         cwd=wanted.working_folder,
     )
+
+
+def _metrics_port(wanted: Specification, number: int) -> dict[str, str]:
+    port = wanted.metrics_port
+    return {} if port is None else {"WFE_METRICS_PORT": str(port and port + number)}
