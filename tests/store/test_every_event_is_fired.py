@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tests.support.processes import wait_until
 from tests.support.recording import (
     RecordingDispatcher,
     claim,
@@ -20,6 +21,7 @@ from tests.support.recording import (
     run_all,
     submit,
 )
+from tests.support.relays import Recorder, append, running
 from workflow_engine import Workflow, compile_plan
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
@@ -38,6 +40,8 @@ from workflow_engine.model.commands import (
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run_options import RunOptions
+from workflow_engine.relay.commands import DeliveryDesk, DiscardDeliveries, ReplaySubscriber, RequeueDeliveries
+from workflow_engine.store.deliveries import DeadLetterFilter
 from workflow_engine.store.transaction import Store
 
 NOW = timedelta(0)
@@ -46,13 +50,13 @@ PAIR = {"a": (), "b": ()}
 CHAIN = {"a": (), "b": ("a",)}
 
 COMMANDS = {command.__name__ for command in get_args(Command)}
-FIRED_BY_THE_RELAY = {
-    "subscriber.dead_lettered",
-    "subscriber.requeued",
-    "subscriber.discarded",
-    "subscriber.replayed",
+ABOUT_DELIVERY = {
+    ("subscriber.dead_lettered", "Relay"),
+    ("subscriber.requeued", "RequeueDeliveries"),
+    ("subscriber.discarded", "DiscardDeliveries"),
+    ("subscriber.replayed", "ReplaySubscriber"),
 }
-"""Not by commands about runs: tests/integration/relay has them fired."""
+"""Not by commands about runs, which the processor takes."""
 AGAIN_AND_AGAIN = {"step.dispatched", "step.released"}
 """An attempt that the broker or a worker could not take never happened, and is dispatched again."""
 
@@ -267,8 +271,7 @@ def test_there_is_a_scenario_for_every_declared_event_and_command() -> None:
     by_commands = {(name, by) for name, by in declared() if by in COMMANDS}
 
     assert set(SCENARIOS) == by_commands
-    assert {name for name, by in declared() if by not in COMMANDS} == FIRED_BY_THE_RELAY
-    assert {name for name, _ in by_commands} | FIRED_BY_THE_RELAY == set(CATALOGUE)
+    assert set(declared()) - by_commands == ABOUT_DELIVERY
 
 
 def test_every_command_fires_something_and_is_named_in_the_catalogue() -> None:
@@ -321,6 +324,51 @@ def test_a_submit_in_somebody_elses_transaction_is_told_once_and_at_its_commit(s
     run_all(stage.processor, stage.broker)
     assert event_names(store, run_id)["run.submitted", None] == 1
     check(stage)
+
+
+def test_the_relay_and_whoever_asks_it_fire_each_event_about_delivery(store: Store) -> None:
+    desk, wanted = DeliveryDesk(store, namespace="default"), DeadLetterFilter(subscriber="broken")
+    append(store)
+
+    def deliver() -> None:
+        with running(store.database.url, Broken("broken", reaction=refuse)):
+            wait_until(desk.dead_letters)
+
+    def requeue() -> None:
+        desk.requeue(RequeueDeliveries(wanted=wanted, actor="ada"))
+
+    def discard() -> None:
+        desk.discard(DiscardDeliveries(wanted=wanted, actor="ada"))
+
+    def replay() -> None:
+        desk.replay(ReplaySubscriber(subscriber="broken", actor="ada", after_position=0))
+
+    assert fired_by(deliver, store) == ["subscriber.dead_lettered"]
+    assert fired_by(requeue, store) == ["subscriber.requeued"]
+    assert fired_by(deliver, store) == ["subscriber.dead_lettered"]
+    assert fired_by(discard, store) == ["subscriber.discarded"]
+    assert fired_by(replay, store) == ["subscriber.replayed"]
+
+
+class Broken(Recorder):
+    """Takes nothing, and is asked once."""
+
+    name = "broken"
+    tries = 1
+
+
+def refuse(event: EventRecord) -> None:
+    raise ConnectionError(f"no answer about {event.name}")
+
+
+def fired_by(act: Callable[[], None], store: Store) -> list[str]:
+    """Return the names of the events that came into the log during an act."""
+    with store.single() as tx:
+        before = tx.event_log.head()
+    act()
+    with store.single() as tx:
+        events = tx.event_log.read(before, 1_000).events
+    return [event.payload.event for event in events]
 
 
 @pytest.mark.parametrize("end", [Stage.complete, Stage.fail, Stage.lose, Stage.stop], ids=lambda end: end.__name__)
