@@ -22,6 +22,8 @@ FIRST_LOOK: Final = 0.005
 LAST_LOOK: Final = 0.5
 _BREATH: Final = 0.002
 """Seconds between two reads: one that waits a little for the next transactions costs as much as one that does not."""
+_BLOCKED_BREATH: Final = 0.02
+"""The same at a gap that stays, however often the bell rings of what is behind it."""
 
 
 class Log(Protocol):
@@ -201,7 +203,7 @@ class Tail:
             window.extend(look.events)
             now = monotonic()
             self._due = now + pause
-            self._not_before = now + (0.0 if look.is_full and not look.is_blocked else min(pause, _BREATH))
+            self._not_before = now + min(pause, _BLOCKED_BREATH if look.is_blocked else _BREATH)
             if look.events:
                 self._changed.notify_all()
 

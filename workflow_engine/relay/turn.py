@@ -102,16 +102,15 @@ class Turn:
 
     def _gather(self) -> list[EventRecord]:
         """Take the wanted events of the next stretch, up to a batch, waiting a little for more once there are some."""
-        size, batch = self._subscriber.batch_size, list[EventRecord]()
-        full_at = monotonic() + self._patience()
+        size, batch, full_at = self._subscriber.batch_size, list[EventRecord](), 0.0
         while len(batch) < size and not self._is_over():
-            wait = max(full_at - monotonic(), 0.0)
+            until = full_at if batch else monotonic() + self._patience()
+            wait = max(until - monotonic(), 0.0)
             events = self._feed.after(self._scanned, PAGE, wait=wait, stopped=self._is_over)
-            was_empty = not batch
-            self._pick(events, batch, size)
-            if was_empty and batch:
+            if not batch:
                 full_at = monotonic() + self._subscriber.max_wait
-            if monotonic() >= full_at or (not batch and self._is_advance_due()):
+            self._pick(events, batch, size)
+            if monotonic() >= (full_at if batch else until):
                 break
         return batch
 
@@ -223,24 +222,22 @@ class Turn:
         self._numbers.delivered += answer.reached - len(answer.failures) - len(answer.left_out)
 
     def _after_failures(self, tried: Sequence[TriedDelivery]) -> None:
-        name = self._hold.key.subscriber
         for each in tried:
             if each.due_in is not None:
                 due_at = monotonic() + each.due_in.total_seconds()
                 self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
-            if each.error is None:
-                continue
-            what = "is a dead letter" if each.state is DeliveryState.DEAD else "is tried again"
-            logger.warning(
-                "subscriber %s failed on %s %s (try %d), which %s: %s: %s",
-                *(name, each.event.name, each.event.event_id, each.tries, what),
-                *(each.error.error_class, each.error.message),
-            )
-        dead = sum(each.state is DeliveryState.DEAD for each in tried)
-        self._numbers.dead_lettered += dead
+        failed = [each for each in tried if each.error is not None]
+        dead = sum(each.state is DeliveryState.DEAD for each in failed)
         if dead:  # what waited behind them is due now, and the log has the news of them
             self._due_at = monotonic()
             self._hold.tail.ring()
+        self._numbers.dead_lettered += dead
+        if failed and (error := failed[0].error) is not None:  # one line: in an outage every event fails
+            logger.warning(
+                "subscriber %s failed on %d event(s), %d of them for the last time; the first was %s %s: %s: %s",
+                *(self._hold.key.subscriber, len(failed), dead, failed[0].event.name, failed[0].event.event_id),
+                *(error.error_class, error.message),
+            )
 
     def _rest(self) -> None:
         """Deliver nothing while too many calls hang."""

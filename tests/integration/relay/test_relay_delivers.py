@@ -127,6 +127,19 @@ def test_a_rolled_back_transaction_holds_nobody_up_though_no_bell_rings(store: S
     assert subscriber.positions == before + after
 
 
+def test_a_long_transaction_that_appends_nothing_holds_nobody_up(store: Store, database: Database) -> None:
+    subscriber = Recorder()
+    with running(store.database.url, subscriber), database.transaction() as long:
+        long.execute("SELECT pg_current_xact_id()")  # it writes, but not here
+        with database.connection() as rolled_back:
+            rolled_back.execute("BEGIN")
+            append_within(rolled_back)
+            rolled_back.execute("ROLLBACK")
+        after = append(store)
+
+        wait_for(subscriber, after)
+
+
 def test_a_failed_event_holds_back_its_run_and_no_other(store: Store) -> None:
     run, other = any_run(), any_run()
     mine = append(store, 3, run_id=run)
