@@ -12,6 +12,9 @@ _OPEN: Final = frozenset({"namespace", "workflow", "step", "subscriber", "queue"
 LABEL_SETS: Final = 1_000
 """Of each combination of open labels; every set is a time series, or in a histogram some twenty."""
 
+CLOSED_SETS: Final = 20
+"""More than any closed label has values; events have no open ones."""
+
 
 class LabelLimit:
     """Knows the first so many sets of names; later ones are all called ``other``, in every instrument alike."""

@@ -11,17 +11,20 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from prometheus_client import CollectorRegistry
 
 from workflow_engine.metrics.instruments import Instrument, Kind, Observed, Values
-from workflow_engine.metrics.labels import LabelLimit
+from workflow_engine.metrics.labels import CLOSED_SETS, LABEL_SETS, LabelLimit
 from workflow_engine.metrics.otlp import otlp_reader
 from workflow_engine.metrics.port import MetricsPort
 
 _SCOPE: Final = "workflow_engine"
 _SERVICE: Final = "workflow-engine"
 _UNNAMED: Final = "unknown_service"
+_OUR_LIMIT: Final = View(instrument_name="*", aggregation_cardinality_limit=(LABEL_SETS + 1) * CLOSED_SETS)
+"""OpenTelemetry's own limit is not to be reached: behind it the state would be gone along with the names."""
 _LAST_PUSH_MILLISECONDS: Final = 5_000.0
 """Nobody should wait for a collector that is away."""
 
@@ -45,7 +48,7 @@ class Metrics:
             readers.append(PrometheusMetricReader(scope_info_enabled=False, registry=self._registry))
         if push:
             readers.append(otlp_reader())
-        self._provider = MeterProvider(readers, resource=_resource(), shutdown_on_exit=False)
+        self._provider = MeterProvider(readers, resource=_resource(), views=[_OUR_LIMIT], shutdown_on_exit=False)
         self._meter = self._provider.get_meter(_SCOPE)
         self._limit = LabelLimit()
         self._lock = Lock()

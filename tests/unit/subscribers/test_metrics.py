@@ -17,7 +17,7 @@ from workflow_engine.errors import ConfigurationError
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics.instruments import INSTRUMENTS, Instrument, Kind
 from workflow_engine.metrics.kept import KEPT_SECONDS, Kept
-from workflow_engine.metrics.labels import LabelLimit
+from workflow_engine.metrics.labels import CLOSED_SETS, LabelLimit
 from workflow_engine.metrics.meter import Metrics
 from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics, wants_otlp
 from workflow_engine.metrics.otlp import otlp_reader
@@ -247,6 +247,19 @@ def test_ten_thousand_workflows_make_a_bounded_number_of_series(page_after: Call
 
     assert len(page.families["wfe_runs"].samples) == 1_001
     assert page.value("wfe_runs_total", namespace="other", workflow="other", state="running") == 9_000
+
+
+def test_as_many_steps_as_have_names_keep_every_state(page_after: Callable[..., Page]) -> None:
+    """OpenTelemetry has a limit of its own, which is lower than their product."""
+    page = page_after(*(an_event(name, step=f"s{number}") for number in range(1_100) for name in STEP_STATES))
+
+    assert page.value("wfe_steps_total", **OF_THE_RUN, step="s999", state="succeeded") == 1
+    assert page.value("wfe_steps_total", **dict.fromkeys(OF_THE_STEP, "other"), state="succeeded") == 100
+    assert not any("overflow" in label for each in page.families["wfe_steps"].samples for label in each.labels)
+
+
+def test_closed_labels_have_fewer_values_than_is_allowed_for() -> None:
+    assert max(len(RunState), len(StepState)) <= CLOSED_SETS
 
 
 def test_no_run_is_named_in_a_label(page_after: Callable[..., Page]) -> None:
