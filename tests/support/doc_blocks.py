@@ -28,7 +28,7 @@ _RUN_ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _EXIT: Final = re.compile(r"#.*\bexits? (?:with )?(\d)")
 _LASTING: Final[Mapping[str, str]] = {
     r"wfe dev\b": "everything is up",
-    r"wfe coordinator\b": "running: ",
+    r"wfe (coordinator|relay)\b": "running: ",
     r"wfe flower\b": "Visit me at",
     r"wfe worker\b|celery .*\bworker\b": r" ready\.",
 }
