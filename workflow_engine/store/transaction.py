@@ -9,11 +9,13 @@ import psycopg
 from psycopg import Connection
 
 from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
+from workflow_engine.store.audit import AuditLog
 from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.database import Database
 from workflow_engine.store.deliveries import Deliveries
 from workflow_engine.store.event_log import EventLog
 from workflow_engine.store.gauges import Gauges
+from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.steps import Steps
@@ -68,6 +70,16 @@ class Transaction:
         return Deliveries(self.connection)
 
     @cached_property
+    def audit(self) -> AuditLog:
+        """The audit log."""
+        return AuditLog(self.connection)
+
+    @cached_property
+    def partitions(self) -> Partitions:
+        """The monthly partitions."""
+        return Partitions(self.connection)
+
+    @cached_property
     def gauges(self) -> Gauges:
         """Counts of what is not finished."""
         return Gauges(self.connection)
@@ -95,6 +107,18 @@ class Store:
         """
         with readable_errors(), self.database.transaction() as connection:
             yield Transaction(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """Questions, any number of them, about one and the same moment.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+            DatabaseNotMigrated: a table is missing.
+        """
+        with self.transaction() as tx:
+            tx.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield tx
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` in a transaction of its own; again, a few times, if PostgreSQL ends it as a deadlock's victim.

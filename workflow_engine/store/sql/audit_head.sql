@@ -1,0 +1,3 @@
+-- audit_head.sql: where the audit log ends.
+SELECT number, hash
+  FROM audit_head
