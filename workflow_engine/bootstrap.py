@@ -151,7 +151,7 @@ class Engine:
         """Delivers events to durable subscribers, in threads of this process."""
         settings = self.settings
         return Relay(
-            self.store,
+            Store(self._relay_database),
             self.subscribers.durable,
             lease=timedelta(seconds=settings.relay_lease_seconds),
             poll_seconds=settings.poll_seconds,
@@ -184,6 +184,13 @@ class Engine:
         if (metrics := self.__dict__.get("metrics")) is not None:
             metrics.close()
         self.store.database.close()
+        if (database := self.__dict__.get("_relay_database")) is not None:
+            database.close()
+
+    @cached_property
+    def _relay_database(self) -> Database:
+        """One connection to deliver through, one to measure: subscribers may keep all others busy."""
+        return self._database(2)
 
     def _built_in(self) -> Iterator[Subscriber]:
         """The subscribers that come with the library, where they are wanted."""

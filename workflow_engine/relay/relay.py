@@ -89,6 +89,11 @@ class Relay(Service):
         self._nudge.set()
         super().stop()
 
+    def run(self) -> None:
+        """Deliver until ``stop``; then let the subscribers close."""
+        super().run()
+        self._stop_deliveries()  # also where the connection was lost at the end
+
     def run_once(self) -> timedelta | None:
         """Deliver until the relay stops or its connection breaks."""
         if not self._started:
@@ -103,7 +108,8 @@ class Relay(Service):
                 self._serve(session)
             finally:
                 if self._stopping:
-                    self._finish(session)
+                    self._stop_deliveries()
+                    self._release_all(session)
                 session.end()
                 self._close_tail()
         return None
@@ -123,8 +129,10 @@ class Relay(Service):
         }
         with session.single() as tx:
             tx.cursors.register(starts)
-        while not self._stopping and not session.is_over:
+        while not session.is_over:
             self._nudge.clear()
+            if self._stopping:  # asked after the clearing: a stop during it is not missed
+                return
             self._beat(session)
             if self._tail is not None and self._tail.is_closed:
                 raise DatabaseUnavailable("the log cannot be read")
@@ -177,13 +185,17 @@ class Relay(Service):
             logger.info("giving %s back: other relays are there to deliver to it", name)
             hold.want_back()
 
-    def _finish(self, session: Session) -> None:
+    def _stop_deliveries(self) -> None:
+        if not self._started:
+            return
         for delivery in self._deliveries.values():
             delivery.stop()
         until = monotonic() + _GRACE_SECONDS
         late = [each.name for each in self._deliveries.values() if not each.join(max(until - monotonic(), 0.0))]
         if late:
             logger.warning("calls of %s took too long to wait for; their events come again", ", ".join(late))
+
+    def _release_all(self, session: Session) -> None:
         if not session.is_over:
             with session.single() as tx:
                 tx.cursors.forget(self.id)

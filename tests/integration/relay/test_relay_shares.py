@@ -328,3 +328,24 @@ def test_a_batch_costs_the_same_number_of_statements_whatever_its_size(
             assert [each.position for each in tx.cursors.page()] == [places[-1]]
 
     assert counts == [most, most]
+
+
+def test_a_relay_that_stops_while_the_database_is_away_lets_its_subscribers_close(tmp_path: Path) -> None:
+    class Closing(Recorder):
+        name = "closing"
+        is_closed = False
+
+        def closed(self) -> None:
+            self.is_closed = True
+
+    subscriber = Closing("closing")
+    with EmbeddedPostgres(tmp_path / "postgres", fsync=False) as server:
+        migration.upgrade(server.url)
+        database = Database(server.url)
+        places = append(Store(database), 1)
+        database.close()
+        with running(server.url, subscriber):
+            wait_for(subscriber, places)
+            server.stop()
+
+    assert subscriber.is_closed
