@@ -12,9 +12,9 @@ from typing import Final
 
 from workflow_engine.errors import DatabaseUnavailable
 from workflow_engine.model.records import EventRecord
-from workflow_engine.relay.order import Horizon
+from workflow_engine.relay.order import Horizon, place_of
 from workflow_engine.relay.session import Session
-from workflow_engine.relay.tail import FIRST_LOOK, Backoff, Tail, place_of
+from workflow_engine.relay.tail import FIRST_LOOK, Backoff, Tail
 from workflow_engine.store.channels import EVENTS, Subscription
 from workflow_engine.store.event_search import EventFilter, EventSearch
 from workflow_engine.store.transaction import Store, Transaction
@@ -72,6 +72,7 @@ class Follower:
                     self._position = place_of(event)
                     yield event
                 self._position = head
+            self._position = min(self._position, session.head())  # a crash may have forgotten the youngest events
             yield from self._onward(session, bell, self._position)
 
     def _onward(self, session: Session, bell: Subscription, position: int) -> Iterator[EventRecord]:
