@@ -23,7 +23,9 @@ from workflow_engine.clock import SystemClock
 from workflow_engine.config import Settings
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.backlog import BacklogGauges
+from workflow_engine.engine.janitor import JanitorService
 from workflow_engine.engine.listener import ListenerService
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
@@ -36,9 +38,11 @@ from workflow_engine.relay.gauges import RelayGauges
 from workflow_engine.relay.registry import Subscribers
 from workflow_engine.relay.relay import Relay
 from workflow_engine.relay.subscriber import Subscriber
-from workflow_engine.store.channels import EVENTS
+from workflow_engine.store import channels
 from workflow_engine.store.database import Database
+from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG
 from workflow_engine.store.transaction import Store
+from workflow_engine.subscribers.audit import AuditSubscriber
 from workflow_engine.subscribers.metrics import MetricsSubscriber
 
 if TYPE_CHECKING:
@@ -128,7 +132,7 @@ class Engine:
         return self.app
 
     def coordinator(self) -> Supervisor:
-        """Return the services that run once the hot path cannot: readiness, listener, rescue."""
+        """Return the services that run once the hot path cannot: readiness, listener, rescue, janitor."""
         settings = self.settings
         readiness = ReadinessService(self.store, self.processor, poll_every=timedelta(seconds=settings.poll_seconds))
         rescue = RescueService(
@@ -139,7 +143,22 @@ class Engine:
             stranded_after=timedelta(seconds=settings.stranded_seconds),
         )
         self._measure_coordinator(rescue)
-        return Supervisor([readiness, rescue, ListenerService(self.store.database, [readiness])])
+        return Supervisor([readiness, rescue, ListenerService(self.store.database, [readiness]), self.janitor])
+
+    @cached_property
+    def janitor(self) -> JanitorService:
+        """Makes and drops partitions of the event log and the audit log."""
+        settings = self.settings
+        keep = {
+            EVENT_LOG: timedelta(days=settings.events_keep_days),
+            AUDIT_LOG: timedelta(days=settings.audit_keep_days),
+        }
+        return JanitorService(self.store, SystemClock(), keep=keep)
+
+    @cached_property
+    def audit_desk(self) -> AuditDesk:
+        """What people ask of the audit log."""
+        return AuditDesk(self.store)
 
     @cached_property
     def subscribers(self) -> Subscribers:
@@ -161,7 +180,7 @@ class Engine:
         """Return the services that deliver events to durable subscribers."""
         if self.metrics is not None:
             self.metrics.observe(RelayGauges(self.relay_service.snapshot).observed)
-        listener = ListenerService(self.store.database, [self.relay_service], channel=EVENTS)
+        listener = ListenerService(self.store.database, [self.relay_service], channel=channels.EVENTS)
         return Supervisor([self.relay_service, listener])
 
     @cached_property
@@ -194,6 +213,7 @@ class Engine:
 
     def _built_in(self) -> Iterator[Subscriber]:
         """The subscribers that come with the library, where they are wanted."""
+        yield AuditSubscriber(self.store)
         if metrics_are_wanted(self.settings.metrics_port):
             yield MetricsSubscriber(lambda: self.metrics)
         if exporter_names():

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support.audits import NOON, an_event, events, intrusion, numbers
-from workflow_engine.engine.audit_check import AuditCheck, AuditReport
+from workflow_engine.engine.audit_desk import AuditDesk, AuditReport
 from workflow_engine.model.records import EventRecord
 from workflow_engine.store.audit import AuditFilter
 from workflow_engine.store.partitions import AUDIT_LOG, Month
@@ -28,7 +28,7 @@ def audit(store: Store, *batches: list[EventRecord]) -> None:
 
 
 def verify(store: Store, from_month: Month | None = None) -> AuditReport:
-    return AuditCheck(store).verify(from_month=from_month)
+    return AuditDesk(store).verify(from_month=from_month)
 
 
 def partition_and_drop(store: Store, month: Month) -> None:
@@ -281,7 +281,7 @@ def test_progress_is_told_while_a_log_is_verified(own_store: Store) -> None:
     audit(own_store, events(50))
     told: list[tuple[int, int]] = []
 
-    AuditCheck(own_store, every=20).verify(progress=lambda number, last: told.append((number, last)))
+    AuditDesk(own_store, every=20).verify(progress=lambda number, last: told.append((number, last)))
 
     assert told == [(20, 50), (40, 50)]
 
@@ -292,7 +292,7 @@ def test_rows_recorded_during_a_verification_do_not_disturb_it(own_store: Store)
     def disturb(number: int, last: int) -> None:
         audit(own_store, events(10, NOON + timedelta(hours=number)))
 
-    report = AuditCheck(own_store, every=20).verify(progress=disturb)
+    report = AuditDesk(own_store, every=20).verify(progress=disturb)
 
     assert (report.flaw, report.rows) == (None, 50)
     assert verify(own_store).rows == 70

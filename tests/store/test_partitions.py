@@ -11,11 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from workflow_engine.store.partitions import AUDIT_LOG, EVENTS, Month, PartitionedTable
+from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG, Month, PartitionedTable
 from workflow_engine.store.transaction import Store
 
 FAR = Month(year=2099, month=12)
-PARTITIONED = pytest.mark.parametrize("table", [EVENTS, AUDIT_LOG], ids=lambda table: table.name)
+PARTITIONED = pytest.mark.parametrize("table", [EVENT_LOG, AUDIT_LOG], ids=lambda table: table.name)
 
 
 def make(store: Store, table: PartitionedTable, month: Month, *, is_written: bool = True) -> int | None:
@@ -60,7 +60,7 @@ def test_december_is_followed_by_january() -> None:
 
     assert month.next == Month(year=2027, month=1)
     assert month.end == datetime(2027, 1, 1, tzinfo=UTC)
-    assert EVENTS.partition(month) == "events_2026_12"
+    assert EVENT_LOG.partition(month) == "events_2026_12"
 
 
 def test_a_moment_is_in_the_month_that_utc_says() -> None:
@@ -110,7 +110,7 @@ def test_a_new_partition_has_all_that_its_siblings_have(own_store: Store, table:
 def test_a_month_begins_and_ends_at_midnight_utc_wherever_the_database_is(own_store: Store, zone: str) -> None:
     with own_store.transaction() as tx:
         tx.connection.execute(f"SET LOCAL TimeZone = '{zone}'".encode())
-        tx.partitions.make(EVENTS, FAR, is_written=False)
+        tx.partitions.make(EVENT_LOG, FAR, is_written=False)
     for moment in (FAR.start - timedelta(microseconds=1), FAR.start, FAR.end - timedelta(microseconds=1), FAR.end):
         add_event(own_store, moment)
 
@@ -122,9 +122,9 @@ def test_rows_that_came_before_their_partition_move_into_it(own_store: Store) ->
     for moment in (FAR.start, FAR.end - timedelta(microseconds=1), FAR.end):
         add_event(own_store, moment)
     with own_store.transaction() as tx:
-        strays = tx.partitions.stray_months(EVENTS)
+        strays = tx.partitions.stray_months(EVENT_LOG)
 
-    moved = make(own_store, EVENTS, FAR)
+    moved = make(own_store, EVENT_LOG, FAR)
 
     assert strays == [FAR, FAR.next]
     assert (moved, events_in(own_store, "events_2099_12"), events_in(own_store, "events_default")) == (2, 2, 1)
@@ -135,7 +135,7 @@ def test_rows_that_came_before_their_partition_move_into_it(own_store: Store) ->
 def test_rows_are_refused_to_change_after_a_move_as_before(own_store: Store, change: str, partition: str) -> None:
     add_event(own_store, FAR.start)
     add_event(own_store, FAR.end)
-    make(own_store, EVENTS, FAR)
+    make(own_store, EVENT_LOG, FAR)
 
     with own_store.single() as tx, pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
         tx.connection.execute(change.format(partition).encode())
@@ -146,14 +146,14 @@ def test_a_partition_that_cannot_be_made_now_leaves_everything_as_it_was(
 ) -> None:
     monkeypatch.setattr("workflow_engine.store.partitions._PATIENCE", timedelta(milliseconds=50))
     add_event(own_store, FAR.start)
-    before = months(own_store, EVENTS)
+    before = months(own_store, EVENT_LOG)
 
-    with reader(own_store, EVENTS):
-        assert make(own_store, EVENTS, FAR) is None
+    with reader(own_store, EVENT_LOG):
+        assert make(own_store, EVENT_LOG, FAR) is None
 
-    assert months(own_store, EVENTS) == before
+    assert months(own_store, EVENT_LOG) == before
     assert events_in(own_store, "events_default") == 1
-    assert make(own_store, EVENTS, FAR) == 1
+    assert make(own_store, EVENT_LOG, FAR) == 1
 
 
 @PARTITIONED
@@ -184,8 +184,8 @@ def test_a_writer_at_work_neither_fails_nor_loses_a_row(own_store: Store, is_wri
     with ThreadPoolExecutor() as pool:
         writers = [pool.submit(write) for _ in range(3)]
         try:
-            results = [make(own_store, EVENTS, month, is_written=is_written) for month in made]
-            dropped = [] if is_written else [drop(own_store, EVENTS, month) for month in made]
+            results = [make(own_store, EVENT_LOG, month, is_written=is_written) for month in made]
+            dropped = [] if is_written else [drop(own_store, EVENT_LOG, month) for month in made]
         finally:
             done.set()
         written = sum(writer.result() for writer in writers)

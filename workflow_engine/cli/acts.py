@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from workflow_engine.cli.actor import own_name
 from workflow_engine.cli.output import console, describe_error, is_interactive, length, print_rich, state, yielding
 from workflow_engine.cli.stack import Stack
 from workflow_engine.cli.tracking import LOOK_SECONDS, StepLine, Track
@@ -36,7 +37,7 @@ class Performance:
     def __init__(self, act: Act, client: WorkflowClient) -> None:
         """Submit it."""
         self.act = act
-        self.track = Track(client.submit(act.workflow, dict(act.input), title=act.title))
+        self.track = Track(client.submit(act.workflow, dict(act.input), title=act.title, initiator=own_name()))
 
     @property
     def ended_as_meant(self) -> bool:

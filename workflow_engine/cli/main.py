@@ -26,9 +26,10 @@ _COMMANDS: Final = {
         "workflow_engine.cli.dead_letters:dead_letters",
         "List, requeue and discard events that subscribers failed on.",
     ),
+    "audit": ("workflow_engine.cli.audit:audit", "Verify the audit log; list who did what."),
     "flower": ("workflow_engine.cli.flower:flower", "Serve Flower, the monitor of workers and tasks."),
     "generate": ("workflow_engine.cli.generate:generate", "Write a subscriber or a workflow to begin with."),
-    "db": ("workflow_engine.cli.database:database", "Migrate the database's schema."),
+    "db": ("workflow_engine.cli.database:database", "Migrate the database's schema; look after its partitions."),
 }
 
 _EPILOG: Final = """\b

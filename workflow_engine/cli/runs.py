@@ -1,12 +1,12 @@
 """``wfe runs``: list, show, watch, cancel."""
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
 import click
 from rich.text import Text
 
+from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.output import (
@@ -90,13 +90,14 @@ def watch(ctx: click.Context, run_id: str, timeout: float | None, as_json: bool)
 @runs.command()
 @click.argument("run_id")
 @click.option("--reason", help="Kept with the run.")
+@actor_option
 @as_json_option
 @click.pass_context
-def cancel(ctx: click.Context, run_id: str, reason: str | None, as_json: bool) -> None:
+def cancel(ctx: click.Context, run_id: str, reason: str | None, actor: str, as_json: bool) -> None:
     """Cancel run RUN_ID: what has not started never will, what runs may end. Exit 1 if the run had ended."""
     with engine_here() as engine:
         run = engine.client.run(run_id)
-        done = run.cancel(reason, actor=os.environ.get("USER"))
+        done = run.cancel(reason, actor=actor)
         now = run.state
     if as_json:
         print_json({"id": run.id, "cancelled": done, "state": now})

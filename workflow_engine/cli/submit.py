@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from workflow_engine.bootstrap import Engine
+from workflow_engine.cli.actor import own_name
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.output import as_json_option, print_json
@@ -29,7 +30,14 @@ from workflow_engine.model.run import RunState
 @click.option("--metadata", metavar="JSON", help="An object to find the run by.")
 @click.option("--priority", type=click.Choice([each.value for each in Priority]), help="Default: each step's own.")
 @click.option("--correlation-id", help="Travels through logs and events; made up unless given.")
-@click.option("--initiator", help="Who submits.")
+@click.option(
+    "--actor",
+    "--initiator",
+    "initiator",
+    default=own_name,
+    show_default="user@host",
+    help="Who submits.",
+)
 @click.option("--agent", help="Whom the run is for.")
 @click.option("--due-at", metavar="TIME", help="ISO 8601 with a time zone: 2030-01-31T12:00:00Z.")
 @click.option("--scheduled-at", metavar="TIME", help="Do not start before.")

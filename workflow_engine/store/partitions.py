@@ -78,7 +78,7 @@ class PartitionedTable:
         return f"{self.name}_{month.year:04}_{month.month:02}"
 
 
-EVENTS: Final = PartitionedTable(name="events", is_delivered=True)
+EVENT_LOG: Final = PartitionedTable(name="events", is_delivered=True)
 AUDIT_LOG: Final = PartitionedTable(name="audit_log", is_chained=True)
 
 

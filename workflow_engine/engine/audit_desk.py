@@ -1,16 +1,18 @@
-"""AuditCheck: reads the audit log from end to end, and tells whether it is as it was recorded."""
+"""AuditDesk: what people ask of the audit log: who did what, and whether it is as it was recorded."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
-from workflow_engine.model.audit_chain import START, Anchor, ChainEnd, ChainWalk, Flaw
-from workflow_engine.store.audit import AuditLog
+from workflow_engine.model.audit_chain import START, Anchor, AuditRow, ChainEnd, ChainWalk, Flaw
+from workflow_engine.store.audit import AuditFilter, AuditLog
 from workflow_engine.store.partitions import Month
 from workflow_engine.store.transaction import Store
 
 OFTEN: Final = 10_000
 """Rows between two words about the progress."""
+
+PAGE: Final = 500
 
 Progress = Callable[[int, int], None]
 """Called with the number that was reached and the last one."""
@@ -30,13 +32,24 @@ class AuditReport:
     flaw: Flaw | None
 
 
-class AuditCheck:
-    """Verifies the hash chain."""
+class AuditDesk:
+    """Answers questions about the audit log."""
 
     def __init__(self, store: Store, *, every: int = OFTEN) -> None:
         """Read from this store; tell the progress after so many rows."""
         self._store = store
         self._every = every
+
+    def rows(self, wanted: AuditFilter, limit: int) -> Iterator[AuditRow]:
+        """Yield the newest rows that fit, newest first, read page by page."""
+        while limit > 0:
+            with self._store.transaction() as tx:
+                page = tx.audit.page(wanted, min(limit, PAGE))
+            yield from page
+            if len(page) < min(limit, PAGE):
+                return
+            limit -= len(page)
+            wanted = replace(wanted, before=(page[-1].entry.occurred_at, page[-1].number))
 
     def verify(self, *, from_month: Month | None = None, progress: Progress | None = None) -> AuditReport:
         """Walk along the chain as it is now, from its beginning or from a month on, until a row is wrong.
