@@ -98,7 +98,10 @@ def _forget(connection: psycopg.Connection[Any]) -> None:
 
 @contextmanager
 def _relay(configuration: Configuration, folder: Path, subscriber: str) -> Iterator[None]:
+    only_ours = folder / "subscribers.yaml"
+    only_ours.write_text("subscribers: {audit: {enabled: false}}\n")
     variables = {
+        "WFE_SUBSCRIBERS_FILE": str(only_ours),
         "WFE_DATABASE_URL": configuration.database_url,
         "WFE_BROKER_URL": configuration.broker_url,
         "WFE_SUBSCRIBERS": f"benchmarks.relay_subscriber:{subscriber}",

@@ -43,8 +43,11 @@ class Place:
         self.relays: list[ChildProcess] = []
 
     def start_relay(self, subscriber: str = "Tracer") -> ChildProcess:
+        only_ours = self.folder / "subscribers.yaml"
+        only_ours.write_text("subscribers: {audit: {enabled: false}}\n")
         variables = {
             "WFE_DATABASE_URL": self.database_url,
+            "WFE_SUBSCRIBERS_FILE": str(only_ours),
             "WFE_SUBSCRIBERS": f"{SUBSCRIBERS}:{subscriber}",
             "WFE_RELAY_LEASE_SECONDS": "1",
             "WFE_POLL_SECONDS": "0.5",
@@ -101,9 +104,7 @@ def check_deliveries(place: Place, kills: int) -> None:
     assert len(positions) - len(committed) <= kills * BATCH, "a batch at most"
     last: dict[str, int] = {}
     for line in lines:
-        assert line.number <= last.get(line.run_id, 0) + 1, (
-            "no event comes before an earlier one of its run"
-        )
+        assert line.number <= last.get(line.run_id, 0) + 1, "no event comes before an earlier one of its run"
         last[line.run_id] = max(line.number, last.get(line.run_id, 0))
 
 

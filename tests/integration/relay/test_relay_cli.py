@@ -200,13 +200,6 @@ def test_a_relay_delivers_until_ctrl_c(store: Store, tmp_path: Path, start: Call
     assert "stopping (SIGINT)" in relay.output
 
 
-def test_a_relay_without_subscribers_says_how_to_name_some(start: Callable[..., Command]) -> None:
-    relay = start("relay")
-    relay.wait_for("WFE_SUBSCRIBERS")
-
-    assert relay.stop() == 0
-
-
 def test_a_relay_whose_subscribers_cannot_be_loaded_says_so_in_one_line(store: Store, tmp_path: Path) -> None:
     variables = {"WFE_DATABASE_URL": store.database.url, "WFE_SUBSCRIBERS": "no_such_module"}
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from threading import Event as Flag
 
+import pytest
+
 from tests.support.processes import wait_until
 from tests.support.relays import (
     BatchRecorder,
@@ -360,3 +362,8 @@ def test_numbers_say_where_everybody_stands(store: Store) -> None:
     assert found["waiting"].is_held
     assert found["waiting"].lag == places[-1]
     assert found["waiting"].lag_seconds > 0
+
+
+def test_a_relay_without_subscribers_says_how_to_name_some(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with running(store.database.url):
+        wait_until(lambda: "WFE_SUBSCRIBERS" in caplog.text)
