@@ -18,7 +18,12 @@ def run() -> None:
     """Run the migrations in one transaction, one process at a time."""
     engine = create_engine(migration.sqlalchemy_url(database_url()), poolclass=pool.NullPool)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=migration.metadata(), compare_server_default=True)
+        context.configure(
+            connection=connection,
+            target_metadata=migration.metadata(),
+            compare_server_default=True,
+            include_name=migration.is_no_partition,
+        )
         with context.begin_transaction():
             migration.lock(connection)
             context.run_migrations()

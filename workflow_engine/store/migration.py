@@ -1,8 +1,11 @@
 """Bring a database's schema up to this release, or back, and say where it stands."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any, Final
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -14,6 +17,7 @@ from alembic import command
 from workflow_engine.errors import DatabaseUnavailable
 
 _LOCK_KEY = 7_305_808_170_101  # any constant: the advisory lock that migrations of one database share
+_PARTITION: Final = re.compile(r"_(\d{4}_\d{2}|default)$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,12 @@ def metadata() -> MetaData:
         import_module(f"workflow_engine.store.tables.{name}")
     tables: MetaData = import_module("workflow_engine.store.tables.metadata").metadata
     return tables
+
+
+def is_no_partition(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
+    """Tell whether something is to be compared with ``metadata``: partitions come and go. For ``include_name``."""
+    del parents
+    return kind != "table" or name is None or _PARTITION.search(name) is None
 
 
 def sqlalchemy_url(database_url: str) -> str:
