@@ -277,7 +277,8 @@ def _option_row(option: click.Option) -> list[str]:
     if isinstance(option.type, click.IntRange | click.FloatRange):
         notes.append(_span(option.type.min, option.type.max))
     if option.show_default:
-        notes.append(f"Default: `{option.default}`.")
+        shown = option.show_default if isinstance(option.show_default, str) else option.default
+        notes.append(f"Default: `{shown}`.")
     return [f"`{names}{value}`", " ".join(note for note in notes if note)]
 
 
