@@ -26,7 +26,7 @@ from tests.acceptance.conftest import StageMaker
 from tests.support.otlp_receiver import OtlpReceiver, ReceivedSpan
 from tests.support.processes import ROOT, Stage, WorkerProcess, wait_for_all, wait_until
 from workflow_engine.embedded.processes import ChildProcess, Program
-from workflow_engine.model.records import EventRecord, RunRecord
+from workflow_engine.model.records import RunRecord, StepRecord
 
 APP = "tests.acceptance.traced_app"
 CONSUMER, PRODUCER = 5, 4
@@ -144,7 +144,7 @@ class Story:
     """A run with a retry, a killed worker and an HTTP call, and everything that the receiver got."""
 
     record: RunRecord
-    events: list[EventRecord]
+    steps: list[StepRecord]
     spans: list[ReceivedSpan]
     traceparents: list[str]
     """What the server that was called has heard."""
@@ -183,7 +183,7 @@ def _live(new_stage: StageMaker, folder: Path, *, instrumented: bool) -> Story:
         )
         return Story(
             record=run.record,
-            events=run.events(),
+            steps=run.steps(),
             spans=receiver.spans(),
             traceparents=shop.traceparents,
             instrumented=instrumented,
@@ -260,14 +260,13 @@ def test_attempts_that_ended_badly_say_how_and_the_next_one_links_to_them(story:
 
 def test_spans_have_the_times_at_which_things_happened(story: Story) -> None:
     run, steps = story.named("run traced"), story.attempts("step")
-    dispatched = {
-        (event.step, event.attempt): nanoseconds(event.occurred_at)
-        for event in story.events
-        if event.name == "step.dispatched"
-    }
+    last = {(step.name, step.attempt): step for step in story.steps}
 
     assert (run.begins, run.ends) == (nanoseconds(story.record.created_at), nanoseconds(story.record.finished_at))
-    assert {attempt: span.begins for attempt, span in steps.items()} == dispatched
+    for attempt, step in last.items():
+        span = steps[attempt]
+        assert (span.begins, span.ends) == (nanoseconds(step.dispatched_at), nanoseconds(step.finished_at))
+        assert span.events[0]["at"] == nanoseconds(step.started_at)
     assert all(run.begins <= span.begins <= span.ends <= run.ends for span in steps.values())
     assert steps["flaky", 1].ends < steps["flaky", 2].begins
 
