@@ -69,6 +69,7 @@ def dispatches(
     run_id: RunId,
     attempts: Sequence[tuple[int, int]],
     run_priority: int | None = None,
+    traceparent: str | None = None,
 ) -> tuple[Dispatch, ...]:
     """Return what to send for steps of one run, given as (position, attempt); its own priority wins."""
     made = []
@@ -88,6 +89,7 @@ def dispatches(
                 timeout=step.timeout,
                 join=None if join is None else plan[join].name,
                 join_position=join,
+                traceparent=traceparent,
             )
         )
     return tuple(made)

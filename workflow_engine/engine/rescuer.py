@@ -74,7 +74,7 @@ class RescueService(Service):
     def _dispatch(self, step: DueStep) -> Dispatch:
         plan = self._processor.plan(step.plan_id)
         attempts = [(step.position, step.attempt)]
-        return dispatches(plan, step.plan_id, step.run_id, attempts, step.priority)[0]
+        return dispatches(plan, step.plan_id, step.run_id, attempts, step.priority, step.traceparent)[0]
 
 
 def _lose(attempt: StepAttempt, reason: str) -> LoseStep:

@@ -84,6 +84,8 @@ class DueStep:
     name: str
     queue: str | None
     priority: int
+    traceparent: str | None
+    """Of whoever submitted the run."""
 
 
 class Steps:
@@ -261,4 +263,5 @@ def _due_step(row: Any) -> DueStep:
         name=row.name,
         queue=row.queue,
         priority=row.priority,
+        traceparent=row.traceparent,
     )

@@ -169,5 +169,5 @@ def redispatches(due: list[DueStep], scope: Scope) -> tuple[Dispatch, ...]:
     made: list[Dispatch] = []
     for step in due:
         attempts = [(step.position, step.attempt)]
-        made += dispatches(scope.plan(step.plan_id), step.plan_id, step.run_id, attempts, step.priority)
+        made += dispatches(scope.plan(step.plan_id), step.plan_id, step.run_id, attempts, step.priority, step.traceparent)
     return tuple(made)

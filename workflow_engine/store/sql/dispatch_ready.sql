@@ -1,6 +1,6 @@
 -- dispatch_ready.sql: take steps whose time has come, most urgent first; what another coordinator is taking is skipped.
 WITH due AS (
-    SELECT steps.run_id, steps.position, steps.ready_at, runs.plan_id, plan_steps.name, plan_steps.queue,
+    SELECT steps.run_id, steps.position, steps.ready_at, runs.plan_id, runs.traceparent, plan_steps.name, plan_steps.queue,
            coalesce(runs.priority, plan_steps.priority) AS priority
       FROM steps
       JOIN runs ON runs.id = steps.run_id AND runs.state IN ('pending', 'running')
@@ -18,4 +18,4 @@ UPDATE steps
    AND steps.position = due.position
    AND steps.state IN ('ready', 'retrying')
 RETURNING steps.run_id::text AS run_id, steps.position, steps.attempt, due.plan_id, due.name, due.queue, due.priority,
-          due.ready_at AS due_at
+          due.traceparent, due.ready_at AS due_at
