@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from workflow_engine.client.handle import RunHandle
+from workflow_engine.client.tracing import current_traceparent
 from workflow_engine.clock import Clock
 from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.definitions.registry import Registry
@@ -70,7 +71,8 @@ class WorkflowClient:
             session: a SQLAlchemy session or connection, or a psycopg connection: the run then exists if and only if
                 that transaction commits, and starts when it does.
             **options: ``idempotency_key``, ``correlation_id``, ``title``, ``description``, ``tags``, ``metadata``,
-                ``agent``, ``initiator``, ``priority``, ``due_at``, ``scheduled_at``, ``expires_at`` or ``expires_in``.
+                ``agent``, ``initiator``, ``priority``, ``due_at``, ``scheduled_at``, ``expires_at`` or ``expires_in``, and
+                ``traceparent``, by default the caller's OpenTelemetry span.
 
         Raises:
             InvalidInput: the input or an option is refused; nothing is stored.
@@ -79,7 +81,7 @@ class WorkflowClient:
             DefinitionError: the workflow cannot work, or its version is registered with another definition.
             DatabaseUnavailable: PostgreSQL does not answer; nothing is stored.
         """
-        command = self._command(workflow, input, version, run_options(self._clock.now(), **options))
+        command = self._command(workflow, input, version, self._options(options))
         if session is not None:
             submitted: Submitted = self._processor.execute_within(command, caller_transaction(session))
         else:
@@ -102,7 +104,7 @@ class WorkflowClient:
         """
         if "idempotency_key" in options:
             raise InvalidInput("idempotency_key", "names one run; submit_many makes many")
-        checked = run_options(self._clock.now(), **options)
+        checked = self._options(options)
         commands = []
         for index, value in enumerate(inputs):
             if index >= BATCH_LIMIT:
@@ -167,6 +169,12 @@ class WorkflowClient:
             known = (workflow, self._processor.register(compile_plan(workflow)))
             self._plan_ids[key] = known
         return known[1]
+
+    def _options(self, given: dict[str, Any]) -> RunOptions:
+        """Check what is said about a run; unless it says otherwise, the run is part of the trace it is submitted in."""
+        if "traceparent" not in given:
+            given = {**given, "traceparent": current_traceparent()}
+        return run_options(self._clock.now(), **given)
 
     def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
         definition = workflow if isinstance(workflow, Workflow) else self._loaded(workflow, version)

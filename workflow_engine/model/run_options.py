@@ -18,6 +18,7 @@ from workflow_engine.definitions.policies import Priority
 from workflow_engine.definitions.step import explain_validation
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.json_values import input_as_json
+from workflow_engine.model.trace_ids import parse_traceparent
 
 _METADATA_LIMIT = 65_536
 
@@ -41,6 +42,12 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def _trace_context(text: str) -> str:
+    if parse_traceparent(text) is None:
+        raise ValueError("is no W3C traceparent, such as 00-<32 hexadecimal digits>-<16>-01")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_without_nul)]
 _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 Options = TypeVar("Options", bound=BaseModel)
@@ -59,6 +66,7 @@ class RunOptions(BaseModel):
     metadata: Annotated[dict[str, Any], AfterValidator(_storable)] = Field(default_factory=dict)
     agent: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
     initiator: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    traceparent: Annotated[Text, AfterValidator(_trace_context)] | None = None
     priority: Annotated[int, BeforeValidator(_rank), Field(ge=0, le=3)] | None = None
     due_at: AwareDatetime | None = None
     scheduled_at: AwareDatetime | None = None

@@ -47,7 +47,8 @@ def submit_run(command: SubmitRun, scope: Scope, *, dispatch: bool = True) -> Ou
 
 def _root_dispatches(command: SubmitRun, plan: Plan) -> tuple[Dispatch, ...]:
     roots = [(root, 1) for root in plan.roots]
-    return dispatches(plan, command.plan_id, command.run_id, roots, command.options.priority)
+    options = command.options
+    return dispatches(plan, command.plan_id, command.run_id, roots, options.priority, options.traceparent)
 
 
 def _first_with_this_key(command: SubmitRun, plan: Plan, scope: Scope) -> Submitted:

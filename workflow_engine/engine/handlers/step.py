@@ -168,6 +168,6 @@ def redispatches(due: list[DueStep], scope: Scope) -> tuple[Dispatch, ...]:
     """Return what to send for steps of several runs."""
     made: list[Dispatch] = []
     for step in due:
-        attempts = [(step.position, step.attempt)]
-        made += dispatches(scope.plan(step.plan_id), step.plan_id, step.run_id, attempts, step.priority, step.traceparent)
+        plan, attempts = scope.plan(step.plan_id), [(step.position, step.attempt)]
+        made += dispatches(plan, step.plan_id, step.run_id, attempts, step.priority, step.traceparent)
     return tuple(made)
