@@ -71,8 +71,8 @@ class WorkflowClient:
             session: a SQLAlchemy session or connection, or a psycopg connection: the run then exists if and only if
                 that transaction commits, and starts when it does.
             **options: ``idempotency_key``, ``correlation_id``, ``title``, ``description``, ``tags``, ``metadata``,
-                ``agent``, ``initiator``, ``priority``, ``due_at``, ``scheduled_at``, ``expires_at`` or ``expires_in``, and
-                ``traceparent``, by default the caller's OpenTelemetry span.
+                ``agent``, ``initiator``, ``priority``, ``due_at``, ``scheduled_at``, ``expires_at`` or ``expires_in``;
+                ``traceparent``, by default that of the caller's OpenTelemetry span.
 
         Raises:
             InvalidInput: the input or an option is refused; nothing is stored.
