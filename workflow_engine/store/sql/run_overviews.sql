@@ -1,5 +1,5 @@
 -- run_overviews.sql: of several runs their submitters' traces; of some of them also their steps by state and what befell them.
--- Index: runs_pkey, steps_pkey, events_run.
+-- Index: runs_pkey, steps_pkey, events_run_idx.
 SELECT runs.id::text AS run_id,
        runs.traceparent,
        steps.by_state,
