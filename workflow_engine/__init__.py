@@ -26,6 +26,7 @@ from workflow_engine.errors import (
 )
 
 if TYPE_CHECKING:
+    from workflow_engine.api_step import ApiRequest, ApiStepHandler
     from workflow_engine.bootstrap import AsyncClient, Client, Engine, install
     from workflow_engine.client.handle import RunHandle
     from workflow_engine.config import Settings
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 # Imported when first asked for (PEP 562): Celery, SQLAlchemy and psycopg take half a second, which neither a module
 # that only defines workflows nor `wfe --help` should pay.
 _HOMES = {
+    "ApiRequest": "api_step",
+    "ApiStepHandler": "api_step",
     "AsyncClient": "bootstrap",
     "Client": "bootstrap",
     "Engine": "bootstrap",
@@ -62,6 +65,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "ApiRequest",
+    "ApiStepHandler",
     "AsyncClient",
     "BrokerUnavailable",
     "Client",
