@@ -23,8 +23,9 @@ class Hold:
         self._is_lost = False
 
     def is_good(self) -> bool:
-        """Return whether it is certain that nobody else delivers."""
-        return not self._is_lost and not self.session.is_over and monotonic() < self._until
+        """Return whether it is certain that nobody else delivers, and the log can be read."""
+        gone = self._is_lost or self.session.is_over or self.tail.is_closed
+        return not gone and monotonic() < self._until
 
     def extend(self, until: float) -> None:
         """Go on: the lease was renewed."""
