@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.database", "tests.fixtures.own_database"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.database", "tests.fixtures.cloned_database"]
 
 
 @pytest.fixture(autouse=True, scope="session")
