@@ -15,6 +15,7 @@ from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.tracing import Tracing
+from workflow_engine.celery_app.worker_logs import WorkerLogs
 from workflow_engine.celery_app.worker_metrics import WorkerMetrics
 from workflow_engine.client.asynchronous import AsyncWorkflowClient
 from workflow_engine.client.client import WorkflowClient
@@ -129,6 +130,8 @@ class Engine:
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
         WorkerMetrics(lease, lambda: self.metrics).connect()
         self.tracing.connect()
+        if self._given_app is None or "log_format" in self.settings.model_fields_set:
+            WorkerLogs(self.settings.log_format).connect()
         return self.app
 
     def coordinator(self) -> Supervisor:

@@ -11,13 +11,12 @@ from types import FrameType
 
 from workflow_engine.config import Settings
 from workflow_engine.engine.supervisor import Supervisor
-
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+from workflow_engine.logs import configure_logging
 
 
 def start_logging(settings: Settings) -> None:
     """Write this process's log to stderr."""
-    logging.basicConfig(level=settings.log_level, format=_LOG_FORMAT)
+    configure_logging(settings.log_level, settings.log_format)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
