@@ -26,7 +26,7 @@ def publish_dead_letters(tx: Transaction, subscriber: str, tried: Sequence[Tried
 
 def publish(tx: Transaction, namespace: str, events: Sequence[Event]) -> None:
     """Append events that are about no run, and tell the relays."""
-    tx.event_log.shim_notices(namespace, events)
+    tx.event_log.append_notices(events, namespace=namespace)
     tx.cursors.ring()
 
 
