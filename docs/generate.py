@@ -376,7 +376,7 @@ def render_spans() -> str:
     """Return the page of spans and their attributes."""
     meanings = _member_docs(spans, spans.SpanAttribute)
     rows = [
-        [f"`{each}`", ", ".join(_kind(form) for form in spans.SPANS if each in form.attributes), meanings[each.name]]
+        [f"`{each}`", ", ".join(form.kind for form in spans.SPANS if each in form.attributes), meanings[each.name]]
         for each in spans.SpanAttribute
     ]
     return _page(
@@ -393,12 +393,9 @@ def render_spans() -> str:
     )
 
 
-def _kind(form: spans.SpanForm) -> str:
-    return form.name.partition(" ")[0]
-
-
 def _span_section(form: spans.SpanForm) -> str:
     about = [
+        ["name", f"`{form.name}`"],
         ["made by", form.made_by],
         ["parent", form.parent],
         ["begins", form.begins],
@@ -406,7 +403,7 @@ def _span_section(form: spans.SpanForm) -> str:
         ["is an error if", form.error],
         ["events", form.events],
     ]
-    return "\n\n".join([f"## `{form.name}`", form.about, _table(["", ""], about)])
+    return "\n\n".join([f"## {form.kind[0].upper()}{form.kind[1:]}", form.about, _table(["", ""], about)])
 
 
 # Metrics

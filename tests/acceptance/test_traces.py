@@ -46,6 +46,7 @@ class Shop:
                 shop.traceparents.append(self.headers.get("traceparent", ""))
                 body = json.dumps({"paid": True}).encode()
                 self.send_response(200)
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -173,7 +174,7 @@ def _live(new_stage: StageMaker, folder: Path, *, instrumented: bool) -> Story:
         stage = stack.enter_context(new_stage())
         stage.start_coordinator()
         stack.enter_context(relay(stage, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint))
-        start_worker(stage, receiver, **({"TRACED_CELERY": "yes"} if instrumented else {}))
+        start_worker(stage, receiver, TRACED_HTTPX="yes", **({"TRACED_CELERY": "yes"} if instrumented else {}))
         with tracer.start_as_current_span("POST /orders"):
             run = stage.submit(traced_app.traced, {"url": shop.url})
         assert run.wait(timeout=30).state == "succeeded"
@@ -336,6 +337,22 @@ def test_a_cancelled_run_says_why(traced_stage: Stage, receiver: OtlpReceiver) -
     assert by_name["run waiting"].attributes["wfe.reason"] == "customer withdrew"
     assert by_name["step waiting.hold"].attributes["wfe.step.outcome"] == "cancelled"
     assert not any(span.is_error for span in by_name.values())
+
+
+def test_the_call_of_an_api_step_is_below_its_handler_and_the_server_is_told(
+    traced_stage: Stage, receiver: OtlpReceiver
+) -> None:
+    start_worker(traced_stage, receiver)
+    with opened_shop() as shop:
+        run = traced_stage.submit(traced_app.paying, {"url": shop.url}).wait(timeout=30)
+        wait_until(lambda: is_whole(receiver.spans()) and "GET" in receiver.names(), why="it has arrived")
+
+    by_name = {span.name: span for span in receiver.spans()}
+    assert run.result == {"pay": {"paid": True}}
+    assert by_name["handle paying.pay"].parent_id == by_name["step paying.pay"].span_id
+    assert by_name["GET"].parent_id == by_name["handle paying.pay"].span_id
+    assert by_name["GET"].attributes["http.response.status_code"] == 200
+    assert shop.traceparents == [f"00-{run.id.replace('-', '')}-{by_name['GET'].span_id}-01"]
 
 
 def test_an_applications_own_provider_gets_the_handlers_spans(traced_stage: Stage, receiver: OtlpReceiver) -> None:

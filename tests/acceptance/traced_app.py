@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tests.support.steps import announce_readiness, trace, wait_at_gate
-from workflow_engine import Engine, NonRetryable, Retry, StepContext, Workflow
+from workflow_engine import ApiRequest, ApiStepHandler, Engine, NonRetryable, Retry, StepContext, Workflow
 
 SOON = Retry(max_attempts=3, base_delay=0.1, factor=1, jitter=False)
 
@@ -79,6 +79,17 @@ def never(ctx: StepContext) -> None:
     trace(ctx)
 
 
+class Pay(ApiStepHandler):
+    """Call the server that the input names."""
+
+    def request(self, ctx: StepContext) -> ApiRequest:
+        """Ask for nothing."""
+        return ApiRequest(url=ctx.input["url"])
+
+
+paying = Workflow("paying")
+paying.step(Pay(), name="pay")
+
 waiting = Workflow("waiting")
 
 
@@ -105,13 +116,14 @@ def _instrument(**_: object) -> None:
         provider = TracerProvider(resource=Resource.create({"service.name": theirs}))
         provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
         opentelemetry_trace.set_tracer_provider(provider)
-    HTTPXClientInstrumentor().instrument()
+    if os.environ.get("TRACED_HTTPX"):
+        HTTPXClientInstrumentor().instrument()
     if os.environ.get("TRACED_CELERY"):
         CeleryInstrumentor().instrument()
 
 
 if os.environ.get("STAGE_WORKER"):
-    engine = Engine(workflows=[traced, broken, waiting, many])
+    engine = Engine(workflows=[traced, broken, paying, waiting, many])
     app = engine.install()
     announce_readiness()
     signals.worker_process_init.connect(_instrument, weak=False)

@@ -45,6 +45,16 @@ class SpanAttribute(StrEnum):
     """the id of the attempt's Celery task, by which Flower finds it"""
     ERROR_TYPE = "error.type"
     """the exception's class"""
+    HTTP_METHOD = "http.request.method"
+    """the call's method"""
+    URL = "url.full"
+    """the URL, without credentials and without the values of its query"""
+    SERVER = "server.address"
+    """the host that is called"""
+    PORT = "server.port"
+    """its port"""
+    HTTP_STATE = "http.response.status_code"
+    """what the server answered, if it did"""
     STEPS_BY_STATE = "wfe.run.steps"
     """`wfe.run.steps.<state>`: the names of the steps in that state when the span was made, at most 100 of each"""
     STEP_COUNT = "wfe.run.step_count"
@@ -55,6 +65,7 @@ class SpanAttribute(StrEnum):
 class SpanForm:
     """One kind of span."""
 
+    kind: str
     name: str
     about: str
     made_by: str
@@ -78,6 +89,7 @@ _STEP: Final = (*_RUN, SpanAttribute.STEP, SpanAttribute.ATTEMPT, SpanAttribute.
 _WHOLE_RUN: Final = (SpanAttribute.STEPS_BY_STATE, SpanAttribute.STEP_COUNT)
 
 RUN_SPAN: Final = SpanForm(
+    kind="run",
     name="run <workflow>",
     about="A run, from its submit to its end.",
     made_by="the telemetry subscriber, from `run.succeeded`, `run.failed`, `run.cancelled` or `run.expired`",
@@ -97,6 +109,7 @@ RUN_SPAN: Final = SpanForm(
     ),
 )
 STEP_SPAN: Final = SpanForm(
+    kind="step",
     name="step <workflow>.<step>",
     about="One attempt of a step; from the second on it links to the attempt before.",
     made_by="the telemetry subscriber, from `step.completed`, `step.retrying`, `step.failed`, `step.lost` or "
@@ -118,6 +131,7 @@ STEP_SPAN: Final = SpanForm(
     ),
 )
 HANDLER_SPAN: Final = SpanForm(
+    kind="handler",
     name="handle <workflow>.<step>",
     about="The handler's own time; spans that the handler makes, and its outgoing calls, are below it.",
     made_by="the worker; where OpenTelemetry's instrumentation of Celery is active, its span is used",
@@ -128,5 +142,24 @@ HANDLER_SPAN: Final = SpanForm(
     events="`exception`, with traceback",
     attributes=(*_STEP, SpanAttribute.MESSAGE_ID, SpanAttribute.WORKER, SpanAttribute.ERROR_TYPE),
 )
-SPANS: Final[Sequence[SpanForm]] = (RUN_SPAN, STEP_SPAN, HANDLER_SPAN)
+API_CALL_SPAN: Final = SpanForm(
+    kind="API call",
+    name="<METHOD>",
+    about="The HTTP call of an `ApiStepHandler`, of kind *client*; the server is told of it by `traceparent`.",
+    made_by="the worker",
+    parent="the handler",
+    begins="when the call is made",
+    ends="when the answer was read",
+    error="there was no answer, or one that is not 2xx",
+    events="none",
+    attributes=(
+        SpanAttribute.HTTP_METHOD,
+        SpanAttribute.URL,
+        SpanAttribute.SERVER,
+        SpanAttribute.PORT,
+        SpanAttribute.HTTP_STATE,
+        SpanAttribute.ERROR_TYPE,
+    ),
+)
+SPANS: Final[Sequence[SpanForm]] = (RUN_SPAN, STEP_SPAN, HANDLER_SPAN, API_CALL_SPAN)
 """Every kind of span, from the outside in."""
