@@ -78,8 +78,7 @@ class Relay(Service):
         self._last_page: Sequence[CursorRecord] = ()
 
     def wake(self) -> None:
-        """Say that there are events."""
-        super().wake()
+        """Say that there are events; it shortens no pause after a lost connection."""
         if (tail := self._tail) is not None:
             tail.ring()
 
