@@ -14,6 +14,7 @@ from celery.exceptions import Ignore, Retry
 from workflow_engine.celery_app.failures import as_failure, described, for_celery, retry_delay
 from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.messages import attempt_from_request
+from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.definitions.context import StepContext
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.step import Step
@@ -58,13 +59,20 @@ class StepRuntime:
     """
 
     def __init__(
-        self, processor: Processor, registry: Registry, identity: WorkerIdentity, *, result_limit: int
+        self,
+        processor: Processor,
+        registry: Registry,
+        identity: WorkerIdentity,
+        *,
+        result_limit: int,
+        tracing: Tracing | None = None,
     ) -> None:
         """Run the steps of the workflows in ``registry``."""
         self._processor = processor
         self._registry = registry
         self._identity = identity
         self._result_limit = result_limit
+        self._tracing = tracing or Tracing()
 
     def run(self, request: Any) -> Any:
         """Run the attempt that a message names and return its result, as JSON values.
@@ -79,7 +87,8 @@ class StepRuntime:
         claimed = self._claim(attempt)
         running = _Running(attempt)
         request.wfe_running = running
-        return self._call(running, plan, workflow, step, claimed)
+        with self._tracing.handling(attempt, plan, claimed.claim, self._identity.name):
+            return self._call(running, plan, workflow, step, claimed)
 
     def report(self, request: Any, error: BaseException | None = None) -> None:
         """Commit how an attempt ended; come back only when it is committed.
