@@ -66,10 +66,9 @@ def create_audit_log() -> None:
         comment="Every event once, in a hash chain by number; rows are added and never changed.",
         postgresql_partition_by="RANGE (occurred_at)",
     )
-    op.create_index("audit_log_event_key", "audit_log", ["event_id", "occurred_at"], unique=True)
+    op.create_index("audit_log_event_key", "audit_log", ["occurred_at", "event_id"], unique=True)
     op.create_index("audit_log_run_idx", "audit_log", ["run_id", "occurred_at", "number"])
     op.create_index("audit_log_actor_idx", "audit_log", ["actor", "occurred_at", "number"])
-    op.create_index("audit_log_time_idx", "audit_log", ["occurred_at", "number"])
     op.execute(
         "CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW "
         "EXECUTE FUNCTION wfe_refuse_change()"
