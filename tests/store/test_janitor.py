@@ -3,13 +3,15 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from threading import Barrier
+from threading import Barrier, Thread
 from threading import Event as Flag
 
 import psycopg
 import pytest
 
 from tests.support.audits import events
+from tests.support.processes import wait_until
+from workflow_engine import Engine, Settings
 from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.janitor import SOON, Deed, JanitorService, Upkeep
 from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG, Month, PartitionedTable
@@ -245,3 +247,17 @@ def test_writers_and_readers_at_work_lose_nothing_while_partitions_come_and_go(o
 
     assert count(own_store, "events_default") == 0
     assert count(own_store, "events") == written
+
+
+def test_a_coordinator_looks_after_the_partitions(own_store: Store, broker_url: str) -> None:
+    add_events(own_store, DECEMBER)
+    engine = Engine(Settings(database_url=own_store.database.url, broker_url=broker_url))
+    coordinator = engine.coordinator()
+    thread = Thread(target=coordinator.run)
+    thread.start()
+    try:
+        wait_until(lambda: months(own_store) == ["2098-12"], within=20, why="it looks when it starts")
+    finally:
+        coordinator.stop()
+        thread.join()
+        engine.close()
