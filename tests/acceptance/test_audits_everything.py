@@ -11,7 +11,6 @@ import pytest
 from tests.acceptance import flows
 from tests.support.audits import numbers
 from tests.support.processes import ROOT, Stage, wait_until
-from tests.support.relays import append
 from workflow_engine.embedded.processes import ChildProcess, Program
 from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.store.audit import AuditFilter
@@ -38,11 +37,21 @@ def start_relay(tmp_path: Path) -> Iterator[StartRelay]:
         relay.sweep()
 
 
+def happen(store: Store, number: int) -> None:
+    """Append events, each of a run of its own: two of one run and one microsecond would be one event."""
+    with store.single() as tx:
+        tx.connection.execute(
+            "INSERT INTO events (run_id, namespace, name, data) "
+            "SELECT gen_random_uuid(), 'default', 'run.started', '{}' FROM generate_series(1, %s)",
+            [number],
+        )
+
+
 def test_each_event_is_recorded_once_though_relays_are_killed(own_store: Store, start_relay: StartRelay) -> None:
     relay = start_relay(own_store.database.url)
     for kill in range(3):
         before = len(numbers(own_store))
-        append(own_store, 2_000)
+        happen(own_store, 2_000)
         wait_until(lambda before=before: len(numbers(own_store)) > before, within=60)  # type: ignore[misc]
         if kill < 2:
             os.killpg(relay.pid, signal.SIGKILL)
