@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from celery import Celery
 
@@ -24,18 +24,23 @@ from workflow_engine.clock import SystemClock
 from workflow_engine.config import Settings
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.backlog import BacklogGauges
+from workflow_engine.engine.event_bell import EventBell
 from workflow_engine.engine.janitor import JanitorService
 from workflow_engine.engine.listener import ListenerService
+from workflow_engine.engine.payloads import redact_with
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
+from workflow_engine.engine.redaction import load_redaction
 from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.supervisor import Supervisor
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics
 from workflow_engine.relay.commands import DeliveryDesk
 from workflow_engine.relay.gauges import RelayGauges
+from workflow_engine.relay.inline import InlineDelivery
 from workflow_engine.relay.registry import Subscribers
 from workflow_engine.relay.relay import Relay
 from workflow_engine.relay.subscriber import Subscriber
@@ -48,6 +53,9 @@ from workflow_engine.subscribers.metrics import MetricsSubscriber
 
 if TYPE_CHECKING:
     from workflow_engine.metrics.meter import Metrics
+
+_BUILT_IN: Final = frozenset({"audit", "metrics", "telemetry"})
+"""The names of the library's own subscribers, wanted in a process or not."""
 
 
 class Engine:
@@ -70,6 +78,8 @@ class Engine:
         self._given_app = app
         self._workflows = list(workflows)
         self._application_name = application_name
+        if self.settings.redact is not None:
+            redact_with(load_redaction(self.settings.redact))
 
     @cached_property
     def registry(self) -> Registry:
@@ -106,7 +116,18 @@ class Engine:
     @cached_property
     def processor(self) -> Processor:
         """Executes commands."""
-        return Processor(self.store, self.dispatcher, loss_limit=self.settings.loss_limit)
+        return Processor(self.store, self.dispatcher, loss_limit=self.settings.loss_limit, announcer=self._announcer)
+
+    @cached_property
+    def event_bell(self) -> EventBell:
+        """Tells the relays that there are events."""
+        # A connection of its own: it must not wait for, nor take one from, the steps of this process.
+        return EventBell(Store(self._bell_database), every=timedelta(seconds=self.settings.event_notify_seconds))
+
+    @cached_property
+    def inline(self) -> InlineDelivery:
+        """Delivers events to the inline subscribers of this process."""
+        return InlineDelivery(self.subscribers.inline)
 
     @cached_property
     def client(self) -> WorkflowClient:
@@ -167,7 +188,10 @@ class Engine:
     @cached_property
     def subscribers(self) -> Subscribers:
         """The event subscribers in force."""
-        return Subscribers(self._built_in(), paths=self.settings.subscribers, file=self.settings.subscribers_file)
+        settings = self.settings
+        return Subscribers(
+            self._built_in(), paths=settings.subscribers, file=settings.subscribers_file, reserved=_BUILT_IN
+        )
 
     @cached_property
     def relay_service(self) -> Relay:
@@ -206,9 +230,22 @@ class Engine:
         """Give back what this process opened."""
         if (metrics := self.__dict__.get("metrics")) is not None:
             metrics.close()
+        for name in ("event_bell", "inline"):
+            if (made := self.__dict__.get(name)) is not None:
+                made.close()
         self.store.database.close()
-        if (database := self.__dict__.get("_relay_database")) is not None:
-            database.close()
+        for name in ("_relay_database", "_bell_database"):
+            if (database := self.__dict__.get(name)) is not None:
+                database.close()
+
+    @cached_property
+    def _announcer(self) -> Announcer:
+        inline = self.inline
+        return Announcer(self.event_bell.ring, inline or None, wanted=inline.names)
+
+    @cached_property
+    def _bell_database(self) -> Database:
+        return self._database(1)
 
     @cached_property
     def _relay_database(self) -> Database:

@@ -88,6 +88,47 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Level of the processes' logs."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Form of the processes' logs; `json` is one object a line."
+    )
+    subscribers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Import paths of event subscribers (`module` or `module:Class`), comma separated.",
+    )
+    subscribers_file: Path | None = Field(
+        default=None, description="YAML that narrows and configures subscribers, also for each workflow."
+    )
+    redact: str | None = Field(
+        default=None,
+        description="Import path of a function that rewrites an event's personal fields before they are stored.",
+    )
+    event_notify_seconds: float = Field(
+        default=0.01,
+        ge=0.001,
+        le=60,
+        description="How often, at most, a process tells the relay that there are events.",
+    )
+    relay_lease_seconds: float = Field(
+        default=5.0,
+        ge=0.5,
+        le=3_600,
+        description="How long a relay may be silent before another one takes over its subscribers.",
+    )
+    events_keep_days: int = Field(
+        default=90, ge=1, le=36_500, description="Age at which a month of the event log is dropped."
+    )
+    audit_keep_days: int = Field(
+        default=730, ge=1, le=36_500, description="Age at which a month of the audit log is dropped."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Port that serves this process's metrics to Prometheus; 0 is any free one, none if not set.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", min_length=1, max_length=255, description="Address on which that port listens."
+    )
 
     def __init__(self, **values: Any) -> None:
         """Read the settings; ``values`` win over every other source."""
@@ -100,7 +141,7 @@ class Settings(BaseSettings):
                 "WFE_HEARTBEAT_SECONDS must be at most half of WFE_LEASE_SECONDS, or one late heartbeat loses steps"
             )
 
-    @field_validator("workflows", mode="before")
+    @field_validator("workflows", "subscribers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

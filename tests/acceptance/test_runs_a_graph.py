@@ -65,7 +65,7 @@ def test_events_can_be_read_from_where_one_stopped(running: Stage) -> None:
     run = running.submit(flows.diamond, {"n": 1}).wait(timeout=20)
     events = run.events()
 
-    assert run.events(after=events[4].id) == events[5:]
+    assert run.events(after=events[4].position) == events[5:]
 
 
 def test_a_handler_knows_the_attempt_it_is_and_its_key_is_the_same_for_all(running: Stage) -> None:

@@ -143,5 +143,5 @@ def test_a_long_history_is_read_to_its_end(client: WorkflowClient, monkeypatch: 
 
     assert len(events) == 21
     assert events == sorted(events, key=lambda event: event.id)
-    assert run.events(after=events[-1].id) == []
-    assert run.events(after=events[-9].id) == events[-8:]
+    assert run.events(after=events[-1].position) == []
+    assert run.events(after=events[-9].position) == events[-8:]

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +12,7 @@ from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import ClaimStep, CompleteStep, FailStep, LoseStep, StepError, SubmitRun
-from workflow_engine.model.records import ClaimedStep
+from workflow_engine.model.records import AttemptTimes, Claim, ClaimedStep, RunTimes
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.store.transaction import Store
 
@@ -54,6 +54,18 @@ def key(message: Dispatch) -> dict[str, Any]:
     }
 
 
+_MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+A_CLAIM = Claim(
+    attempt_times=AttemptTimes(dispatched_at=_MOMENT, started_at=_MOMENT),
+    run_times=RunTimes(submitted_at=_MOMENT, started_at=_MOMENT),
+    correlation_id="a-correlation-id",
+    traceparent=None,
+    run_priority=None,
+    run_begun=False,
+)
+"""What a completion says again of its claim, where a test does not care."""
+
+
 def claim(processor: Processor, message: Dispatch, worker: str = WORKER) -> ClaimedStep | None:
     """Claim as a worker does that got the message."""
     answer: ClaimedStep | None = processor.execute(ClaimStep(**key(message), worker_id=worker, worker_name="test"))
@@ -62,7 +74,7 @@ def claim(processor: Processor, message: Dispatch, worker: str = WORKER) -> Clai
 
 def complete(processor: Processor, message: Dispatch, result: str = "null") -> Any:
     """Complete as a worker does whose handler returned."""
-    return processor.execute(CompleteStep(**key(message), result=result, seconds=0.1))
+    return processor.execute(CompleteStep(**key(message), result=result, seconds=0.1, claim=A_CLAIM))
 
 
 def fail(processor: Processor, message: Dispatch, retry_in: timedelta | None = None) -> None:

@@ -21,6 +21,7 @@ from workflow_engine.definitions.step import Step
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import DatabaseUnavailable, StepCancelled
+from workflow_engine.logs import log_context
 from workflow_engine.model.commands import (
     ClaimStep,
     CompleteStep,
@@ -139,7 +140,8 @@ class StepRuntime:
         started = time.perf_counter()
         try:
             context = self._context(attempt, plan, workflow, step, claimed)
-            result = step.storable(step.handler(context))
+            with log_context(**_log_fields(context)):
+                result = step.storable(step.handler(context))
             text = result_as_json(result, self._result_limit)
         except StepCancelled:
             until_committed(lambda: self._processor.execute(StopStep(**_key(attempt))))
@@ -150,7 +152,7 @@ class StepRuntime:
             **_key(attempt),
             result=text,
             seconds=time.perf_counter() - started,
-            run_priority=claimed.run_priority,
+            claim=claimed.claim,
         )
         return result
 
@@ -184,7 +186,7 @@ class StepRuntime:
             attempt=attempt.attempt,
             input=workflow.parse_input(claimed.input),
             results={plan[position].name: result for position, result in claimed.results.items()},
-            correlation_id=claimed.correlation_id,
+            correlation_id=claimed.claim.correlation_id,
             _heartbeat=lambda: self._check_current(attempt),
         )
 
@@ -215,6 +217,17 @@ def until_committed(action: Callable[[], T]) -> T:
             logger.warning("waiting %.1f s for PostgreSQL: %s", wait, error)
             Flag().wait(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
+
+
+def _log_fields(context: StepContext) -> dict[str, str | int]:
+    return {
+        "run_id": context.run_id,
+        "workflow": context.workflow,
+        "step": context.step,
+        "attempt": context.attempt,
+        "correlation_id": context.correlation_id,
+        "namespace": context.namespace,
+    }
 
 
 def _key(attempt: StepAttempt) -> dict[str, Any]:

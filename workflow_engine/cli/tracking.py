@@ -92,7 +92,7 @@ class Track:
         self.record = self.run.record  # first: what ended the run is in the log by then
         news: list[EventRecord] = []
         while found := self.run.events(after=self._last_event):
-            self._last_event = found[-1].id
+            self._last_event = found[-1].position or 0
             news += found
         for event in news:
             if event.step is not None:

@@ -109,10 +109,10 @@ class RunHandle:
             return tx.views.count_steps(self.id)
 
     def events(self, after: int = 0) -> list[EventRecord]:
-        """The run's events, oldest first; ``after`` is the ``id`` of the last one you have."""
+        """The run's events, oldest first; ``after`` is the ``position`` of the last one you have."""
         found: list[EventRecord] = []
         with self._store.single() as tx:
-            while page := tx.views.events_of(self.id, found[-1].id if found else after, EVENTS_PAGE):
+            while page := tx.views.events_of(self.id, found[-1].position or 0 if found else after, EVENTS_PAGE):
                 found += page
                 if len(page) < EVENTS_PAGE:
                     break

@@ -59,7 +59,6 @@ def _planned_write(plan: Plan, position: int) -> PlannedWrite:
             publisher.step_dispatched(name, 1, queue, "step_completed").data for name, queue in queues
         ),
         run_started=publisher.run_started(plan.workflow, plan.version).data,
-        run_succeeded=publisher.run_succeeded(plan.workflow, plan.version).data,
     )
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
 from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers.scope import Scope
-from workflow_engine.engine.outcome import Outcome
+from workflow_engine.engine.outcome import Outcome, Told
 from workflow_engine.engine.plan_cache import PlanCache
 from workflow_engine.errors import DefinitionChanged
 from workflow_engine.model import commands
@@ -24,11 +25,14 @@ RETRY_PUBLISHING: Final = timedelta(seconds=1)
 class Processor:
     """Executes commands."""
 
-    def __init__(self, store: Store, dispatcher: Dispatcher, *, loss_limit: int = 3) -> None:
-        """Change state in ``store``, send steps through ``dispatcher``."""
+    def __init__(
+        self, store: Store, dispatcher: Dispatcher, *, loss_limit: int = 3, announcer: Announcer | None = None
+    ) -> None:
+        """Change state in ``store``, send steps through ``dispatcher``, say through ``announcer`` what happened."""
         self._store = store
         self._dispatcher = dispatcher
         self._loss_limit = loss_limit
+        self._announcer = announcer or Announcer()
         self._plans = PlanCache()
 
     def execute(self, command: Command) -> Any:
@@ -37,18 +41,21 @@ class Processor:
         Raises:
             DatabaseUnavailable: nothing was changed.
         """
-        outcome = self._handle(command)
+        outcome, told = self._handle(command)
         self.send(outcome.dispatches)
+        self._announcer.announce(told)
         return outcome.value
 
     def execute_all(self, submits: Sequence[commands.SubmitRun]) -> list[Any]:
         """Submit several runs in one transaction, then send their roots; return the answers in order."""
 
-        def work(tx: Transaction) -> list[Outcome]:
-            return [run_handlers.submit_run(command, self._scope(tx)) for command in submits]
+        def work(tx: Transaction) -> tuple[list[Outcome], Told]:
+            scope = self._scope(tx)
+            return [run_handlers.submit_run(command, scope) for command in submits], scope.told
 
-        outcomes = self._store.transact(work)
+        outcomes, told = self._store.transact(work)
         self.send([dispatch for outcome in outcomes for dispatch in outcome.dispatches])
+        self._announcer.announce(told)
         return [outcome.value for outcome in outcomes]
 
     def register(self, plan: Plan) -> int:
@@ -64,9 +71,12 @@ class Processor:
         return registered.id
 
     def execute_within(self, command: commands.SubmitRun, tx: Transaction) -> Any:
-        """Submit in somebody else's transaction: nothing is sent; the database tells the coordinator at commit."""
+        """Submit in somebody else's transaction: nothing is sent; at its commit the database tells the coordinator.
+
+        Inline subscribers do not hear of it: whether and when it commits, only its owner knows.
+        """
         with readable_errors():
-            return run_handlers.submit_run(command, self._scope(tx), dispatch=False).value
+            return run_handlers.submit_run(command, self._scope(tx), deferred=True).value
 
     def plan(self, plan_id: int) -> Plan:
         """Return a plan by its id, read from the database the first time."""
@@ -87,18 +97,25 @@ class Processor:
             attempts = [dispatch.as_attempt for dispatch in error.undelivered]
             self.execute(ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=RETRY_PUBLISHING))
 
-    def _handle(self, command: Command) -> Outcome:
+    def _handle(self, command: Command) -> tuple[Outcome, Told]:
         single = _SINGLE.get(type(command))
         if single is not None:
             with self._store.single() as tx:
-                outcome: Outcome | None = single(command, self._scope(tx))
+                scope = self._scope(tx)
+                outcome: Outcome | None = single(command, scope)
             if outcome is not None:
-                return outcome
+                return outcome, scope.told
         handler = _HANDLERS[type(command)]
-        return self._store.transact(lambda tx: handler(command, self._scope(tx)))
+
+        def work(tx: Transaction) -> tuple[Outcome, Told]:
+            scope = self._scope(tx)  # one for each try: what a deadlock undid has not happened
+            return handler(command, scope), scope.told
+
+        return self._store.transact(work)
 
     def _scope(self, tx: Transaction) -> Scope:
-        return Scope(tx=tx, plans=self._plans, loss_limit=self._loss_limit)
+        told = Told(wanted=self._announcer.wanted)
+        return Scope(tx=tx, plans=self._plans, loss_limit=self._loss_limit, told=told)
 
 
 _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {

@@ -4,11 +4,14 @@ Each returns the event with its payload checked and written as JSON; the caller'
 to the event log together with the change it tells of. Payloads that many steps share are made once.
 """
 
+from datetime import datetime
 from functools import lru_cache
 
+from workflow_engine.engine.payloads import payload_as_json
 from workflow_engine.model import events
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
+from workflow_engine.model.records import AttemptTimes, RunTimes
 from workflow_engine.plan.plan import Plan
 
 
@@ -25,13 +28,19 @@ def run_started(workflow: str, version: str) -> Event:
     return _event(events.RunStarted(workflow=workflow, version=version))
 
 
-@lru_cache(maxsize=1_000)
-def run_succeeded(workflow: str, version: str) -> Event:
+def run_succeeded(plan: Plan, times: RunTimes) -> Event:
     """Every step of a run succeeded."""
-    return _event(events.RunSucceeded(workflow=workflow, version=version))
+    return _event(
+        events.RunSucceeded(
+            workflow=plan.workflow,
+            version=plan.version,
+            submitted_at=times.submitted_at,
+            started_at=times.started_at,
+        )
+    )
 
 
-def run_failed(plan: Plan, step: str, error: StepError) -> Event:
+def run_failed(plan: Plan, times: RunTimes, step: str, error: StepError) -> Event:
     """A run failed because of a step."""
     return _event(
         events.RunFailed(
@@ -40,6 +49,8 @@ def run_failed(plan: Plan, step: str, error: StepError) -> Event:
             step=step,
             error_class=error.error_class,
             message=_bounded(error.message),
+            submitted_at=times.submitted_at,
+            started_at=times.started_at,
         )
     )
 
@@ -53,23 +64,41 @@ def run_cancelling(reason: str | None, actor: str | None, running_steps: int) ->
     )
 
 
-def run_cancelled(plan: Plan) -> Event:
+def run_cancelled(plan: Plan, times: RunTimes) -> Event:
     """A cancelled run came to rest."""
-    return _event(events.RunCancelled(workflow=plan.workflow, version=plan.version))
+    return _event(
+        events.RunCancelled(
+            workflow=plan.workflow,
+            version=plan.version,
+            submitted_at=times.submitted_at,
+            started_at=times.started_at,
+        )
+    )
 
 
-def run_expired(plan: Plan) -> Event:
+def run_expired(plan: Plan, times: RunTimes) -> Event:
     """A run did not start in time."""
-    return _event(events.RunExpired(workflow=plan.workflow, version=plan.version))
+    return _event(
+        events.RunExpired(
+            workflow=plan.workflow,
+            version=plan.version,
+            submitted_at=times.submitted_at,
+            started_at=times.started_at,
+        )
+    )
 
 
-def step_dispatched(step: str, attempt: int, queue: str | None, triggered_by: str) -> Event:
+def step_dispatched(
+    step: str, attempt: int, queue: str | None, triggered_by: str, ready_at: datetime | None = None
+) -> Event:
     """A step was handed to Celery."""
     return Event(
         name=events.StepDispatched.event,
         step=step,
         attempt=attempt,
-        data=_dispatched_payload(queue, triggered_by),
+        data=_dispatched_payload(queue, triggered_by)
+        if ready_at is None
+        else payload_as_json(events.StepDispatched(queue=queue, triggered_by=triggered_by, ready_at=ready_at)),
     )
 
 
@@ -83,30 +112,51 @@ def step_started(step: str, attempt: int, worker: str) -> Event:
     return Event(name=events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker))
 
 
-def step_completed(step: str, attempt: int, seconds: float) -> Event:
+def step_completed(step: str, attempt: int, times: AttemptTimes, seconds: float) -> Event:
     """A step succeeded."""
-    return _event(events.StepCompleted(seconds=round(seconds, 6)), step, attempt)
+    return _event(
+        events.StepCompleted(seconds=round(seconds, 6), dispatched_at=times.dispatched_at, started_at=times.started_at),
+        step,
+        attempt,
+    )
 
 
-def step_retrying(step: str, attempt: int, error: StepError, delay_seconds: float) -> Event:
+def step_retrying(step: str, attempt: int, times: AttemptTimes, error: StepError, delay_seconds: float) -> Event:
     """An attempt failed and another is due."""
     return _event(
         events.StepRetrying(
-            error_class=error.error_class, message=_bounded(error.message), delay_seconds=delay_seconds
+            error_class=error.error_class,
+            message=_bounded(error.message),
+            delay_seconds=delay_seconds,
+            dispatched_at=times.dispatched_at,
+            started_at=times.started_at,
         ),
         step,
         attempt,
     )
 
 
-def step_lost(step: str, attempt: int, reason: str) -> Event:
+def step_lost(step: str, attempt: int, times: AttemptTimes, reason: str) -> Event:
     """The process that ran an attempt went away."""
-    return _event(events.StepLost(reason=_bounded(reason)), step, attempt)
+    return _event(
+        events.StepLost(reason=_bounded(reason), dispatched_at=times.dispatched_at, started_at=times.started_at),
+        step,
+        attempt,
+    )
 
 
-def step_failed(step: str, attempt: int, error: StepError) -> Event:
+def step_failed(step: str, attempt: int, times: AttemptTimes, error: StepError) -> Event:
     """A step's last attempt failed."""
-    return _event(events.StepFailed(error_class=error.error_class, message=_bounded(error.message)), step, attempt)
+    return _event(
+        events.StepFailed(
+            error_class=error.error_class,
+            message=_bounded(error.message),
+            dispatched_at=times.dispatched_at,
+            started_at=times.started_at,
+        ),
+        step,
+        attempt,
+    )
 
 
 def step_skipped(step: str, because: str) -> Event:
@@ -114,23 +164,62 @@ def step_skipped(step: str, because: str) -> Event:
     return _event(events.StepSkipped(because=because), step)
 
 
-def step_cancelled(step: str, because: str) -> Event:
-    """A step was cancelled."""
-    return _event(events.StepCancelled(because=because), step)
+def step_cancelled(step: str, because: str, attempt: int | None = None, times: AttemptTimes | None = None) -> Event:
+    """A step was cancelled; with its attempt and times, if it ran."""
+    return _event(
+        events.StepCancelled(
+            because=because,
+            dispatched_at=None if times is None else times.dispatched_at,
+            started_at=None if times is None else times.started_at,
+        ),
+        step,
+        attempt,
+    )
+
+
+def subscriber_dead_lettered(
+    subscriber: str, event_id: str, event_name: str, *, tries: int, error_class: str, message: str
+) -> Event:
+    """A delivery was given up."""
+    return _event(
+        events.SubscriberDeadLettered(
+            subscriber=subscriber,
+            event_id=event_id,
+            event_name=event_name,
+            tries=tries,
+            error_class=error_class,
+            message=_bounded(message),
+        )
+    )
+
+
+def subscriber_requeued(subscriber: str, deliveries: int, actor: str | None) -> Event:
+    """Dead letters are to be delivered again."""
+    return _event(events.SubscriberRequeued(subscriber=subscriber, deliveries=deliveries, actor=actor))
+
+
+def subscriber_discarded(subscriber: str, deliveries: int, actor: str | None) -> Event:
+    """Dead letters were given up for good."""
+    return _event(events.SubscriberDiscarded(subscriber=subscriber, deliveries=deliveries, actor=actor))
+
+
+def subscriber_replayed(subscriber: str, from_position: int, actor: str | None) -> Event:
+    """A cursor was set."""
+    return _event(events.SubscriberReplayed(subscriber=subscriber, from_position=from_position, actor=actor))
 
 
 @lru_cache(maxsize=10_000)
 def _dispatched_payload(queue: str | None, triggered_by: str) -> str:
-    return events.StepDispatched(queue=queue, triggered_by=triggered_by).model_dump_json()
+    return payload_as_json(events.StepDispatched(queue=queue, triggered_by=triggered_by))
 
 
 @lru_cache(maxsize=100)
 def _started_payload(worker: str) -> str:
-    return events.StepStarted(worker=worker).model_dump_json()
+    return payload_as_json(events.StepStarted(worker=worker))
 
 
 def _event(payload: Payload, step: str | None = None, attempt: int | None = None) -> Event:
-    return Event(name=payload.event, step=step, attempt=attempt, data=payload.model_dump_json())
+    return Event(name=payload.event, step=step, attempt=attempt, data=payload_as_json(payload))
 
 
 def _bounded(message: str) -> str:

@@ -140,9 +140,7 @@ class RunCancelling(Payload):
     frequency = "at most once a run"
     example: ClassVar = {"reason": "customer withdrew", "actor": "ada", "running_steps": 1}
 
-    reason: Annotated[
-        str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")
-    ]
+    reason: Annotated[str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")]
     actor: Actor
     running_steps: Annotated[int, Public, Field(description="how many steps were running at that moment")]
 
@@ -389,7 +387,7 @@ CATALOGUE: dict[str, type[Payload]] = {
 
 
 def parse_payload(name: str, data: Mapping[str, Any]) -> Payload:
-    """Return a payload as the catalogue's model, its fields checked.
+    """Return a payload as the catalogue's model, its fields checked; those of a newer program are left out.
 
     Raises:
         EventRefused: the catalogue does not have the event, or the data breaks its schema.
@@ -398,7 +396,7 @@ def parse_payload(name: str, data: Mapping[str, Any]) -> Payload:
     if model is None:
         raise EventRefused(name, "is not in the catalogue")
     try:
-        return model.model_validate(data)
+        return model.model_validate({name: value for name, value in data.items() if name in model.model_fields})
     except ValidationError as error:
         raise EventRefused(name, f"its payload breaks its schema: {error}") from None
 

@@ -104,17 +104,32 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What a worker learns, when it claims an attempt, about the attempt and its run: later events say it again."""
+class RunTimes:
+    """When a run began."""
+
+    submitted_at: datetime
+    started_at: datetime | None
+    """None: no step of it was claimed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptTimes:
+    """When an attempt began."""
 
     dispatched_at: datetime
     started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a worker learns, when it claims an attempt, about the attempt and its run: later events say it again."""
+
+    attempt_times: AttemptTimes
+    run_times: RunTimes
     correlation_id: str
     traceparent: str | None
     """The submitter's trace context."""
     run_priority: int | None
-    run_submitted_at: datetime
-    run_started_at: datetime
     run_begun: bool
     """Whether this claim was the run's first."""
 

@@ -56,7 +56,7 @@ class Session:
     def read(self, after: int, limit: int) -> Sequence[EventRecord]:
         """Return committed events after a place of the log, in order."""
         with self.single() as tx:
-            return tx.event_log.read(after, limit).events
+            return tx.event_log.read(after, limit)
 
     def head(self) -> int:
         """Return the largest place of the log that can be seen."""

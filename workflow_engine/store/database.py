@@ -123,4 +123,9 @@ def _configure(connection: PgConnection) -> None:
 
     Without sequential scans, because a plan made while a table was small would go on reading all of it as it grows.
     """
-    connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+    connection.execute(
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; "
+        # A process that is stopped in the middle of a transaction must not hold its locks, and its place in the event
+        # log, for longer. Nothing of ours thinks between two statements.
+        "SET idle_in_transaction_session_timeout = '30s'"
+    )

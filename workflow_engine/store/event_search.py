@@ -10,9 +10,8 @@ from sqlalchemy import Dialect, Select, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_engine.ids import RunId
-from workflow_engine.model.event_ids import cause_id, event_id
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.trace_ids import event_context
+from workflow_engine.store.event_log import event_record
 from workflow_engine.store.tables.events import events
 from workflow_engine.store.tables.runs import plans
 
@@ -58,7 +57,7 @@ class EventSearch:
     def _records(self, query: Select[Any]) -> list[EventRecord]:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         rows: Sequence[Any] = self._connection.execute(str(compiled).encode(), dict(compiled.params)).fetchall()
-        return [_record(row) for row in rows]
+        return [event_record(row) for row in rows]
 
 
 def _query(wanted: EventFilter) -> Select[Any]:
@@ -74,25 +73,3 @@ def _query(wanted: EventFilter) -> Select[Any]:
     if wanted.workflow is not None:
         query = query.where(plans.c.workflow == wanted.workflow)
     return query
-
-
-def _record(row: Any) -> EventRecord:
-    run_id = None if row.run_id is None else RunId(str(row.run_id))
-    context = None if run_id is None else event_context(run_id, row.traceparent, row.step, row.attempt)
-    return EventRecord(
-        position=row.id,
-        event_id=event_id(row.name, run_id, row.step, row.attempt, row.occurred_at),
-        causation_id=cause_id(row.cause, run_id, row.occurred_at),
-        name=row.name,
-        version=row.version,
-        occurred_at=row.occurred_at,
-        namespace=row.namespace,
-        workflow=row.workflow,
-        workflow_version=row.workflow_version,
-        run_id=run_id,
-        step=row.step,
-        attempt=row.attempt,
-        correlation_id=row.correlation_id,
-        traceparent=None if context is None else str(context),
-        data=row.data,
-    )

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import StepError, SubmitRun
+from workflow_engine.model.records import RunTimes
 from workflow_engine.model.run import FINAL_RUN_STATES, RUN_TRANSITIONS, RunState, RunTrigger
 from workflow_engine.store.statements import statement
 
@@ -29,6 +31,7 @@ class LockedRun:
     plan_id: int
     error: dict[str, Any] | None
     """The first failure: ``step``, ``error_class``, ``message``."""
+    times: RunTimes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,14 @@ class Runs:
         """Work on the given connection."""
         self._connection = connection
 
-    def submit(self, command: SubmitRun, roots: RootSteps, *, submitted: str, dispatch: bool) -> bool:
-        """Store a run with all its steps; False if its idempotency key is taken.
+    def submit(
+        self, command: SubmitRun, roots: RootSteps, *, submitted: str, dispatch: bool, deferred: bool
+    ) -> datetime | None:
+        """Store a run with all its steps and return when; None if its idempotency key is taken.
 
         With ``dispatch`` its roots are born dispatched and the caller hands them to the broker after the commit;
-        without, they are born ready, and the trigger tells the coordinator at commit.
+        without, they are born ready, and the trigger tells the coordinator at commit. With ``deferred`` its event gets
+        its place in the log only at the commit: the transaction is somebody else's and may be long.
         """
         options = command.options
         row = self._connection.execute(
@@ -79,17 +85,19 @@ class Runs:
                 "metadata": json.dumps(options.metadata),
                 "agent": options.agent,
                 "initiator": options.initiator,
+                "traceparent": options.traceparent,
                 "sinks": roots.sinks,
                 "scheduled_at": options.scheduled_at,
                 "due_at": options.due_at,
                 "expires_at": options.expires_at,
                 "dispatch": dispatch,
+                "deferred": deferred,
                 "submitted": submitted,
                 "root_names": list(roots.names),
                 "root_data": list(roots.dispatched),
             },
         ).fetchone()
-        return row is not None
+        return None if row is None else row.created_at
 
     def find_by_key(self, namespace: str, workflow: str, key: str) -> KeyOwner | None:
         """Return the run that has an idempotency key."""
@@ -103,7 +111,8 @@ class Runs:
         row = self._connection.execute(_LOCK, {"run_id": run_id}).fetchone()
         if row is None:
             return None
-        return LockedRun(state=RunState(row.state), plan_id=row.plan_id, error=row.error)
+        times = RunTimes(submitted_at=row.created_at, started_at=row.started_at)
+        return LockedRun(state=RunState(row.state), plan_id=row.plan_id, error=row.error, times=times)
 
     def move(self, run_id: RunId, trigger: RunTrigger) -> bool:
         """Move a run by ``trigger`` from wherever that is allowed; False if it is not there."""

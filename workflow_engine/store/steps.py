@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -11,7 +11,8 @@ from psycopg import Connection
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import ClaimStep, CompleteStep, StepAttempt, StepError
-from workflow_engine.model.records import ClaimedStep, Completion
+from workflow_engine.model.events import Event
+from workflow_engine.model.records import AttemptTimes, Claim, ClaimedStep, Completion, RunTimes
 from workflow_engine.model.step import StepState
 from workflow_engine.store.database import hot_cursor
 from workflow_engine.store.statements import statement
@@ -50,7 +51,6 @@ class PlannedWrite:
     child_names: str
     child_dispatched: str
     run_started: str
-    run_succeeded: str
 
 
 class Settle(IntEnum):
@@ -86,6 +86,8 @@ class DueStep:
     priority: int
     traceparent: str | None
     """Of whoever submitted the run."""
+    ready_at: datetime | None = None
+    """When it became due; None where that is not what is asked."""
 
 
 class Steps:
@@ -95,7 +97,7 @@ class Steps:
         """Work on the given connection."""
         self._connection = connection
 
-    def claim(self, command: ClaimStep, planned: PlannedWrite, step_started: str) -> ClaimedStep | None:
+    def claim(self, command: ClaimStep, planned: PlannedWrite, started: Event) -> ClaimedStep | None:
         """Give a dispatched attempt to a worker; None unless exactly this attempt was waiting."""
         row = (
             hot_cursor(self._connection)
@@ -109,8 +111,9 @@ class Steps:
                     "root": planned.is_root,
                     "parents": planned.parents,
                     "step": planned.step,
-                    "step_started": step_started,
+                    "step_started": started.data,
                     "run_started": planned.run_started,
+                    "cause": started.as_cause,
                 },
                 prepare=True,
             )
@@ -119,17 +122,15 @@ class Steps:
         if row is None:
             return None
         results = {int(position): result for position, result in (row.results or {}).items()}
-        return ClaimedStep(
-            input=row.input,
-            results=results,
-            correlation_id=row.correlation_id,
-            run_priority=row.run_priority,
-        )
+        return ClaimedStep(input=row.input, results=results, claim=_claim(row))
 
     def complete(
-        self, command: CompleteStep, planned: PlannedWrite, completed: str, *, settle: bool
+        self, command: CompleteStep, planned: PlannedWrite, completed: Event, succeeded: Event | None, *, settle: bool
     ) -> Completion | None:
-        """Record a success and dispatch the bodies it completes; None if the attempt is not running."""
+        """Record a success and dispatch the bodies it completes; None if the attempt is not running.
+
+        ``succeeded`` is the event of the run's end, in case the step is the last sink.
+        """
         row = (
             hot_cursor(self._connection)
             .execute(
@@ -143,32 +144,35 @@ class Steps:
                     "children": planned.children,
                     "sink": planned.is_sink,
                     "step": planned.step,
-                    "completed": completed,
+                    "completed": completed.data,
+                    "cause": completed.as_cause,
                     "child_names": planned.child_names,
                     "child_data": planned.child_dispatched,
-                    "run_succeeded": planned.run_succeeded,
+                    "run_succeeded": None if succeeded is None else succeeded.data,
                 },
                 prepare=True,
             )
             .fetchone()
         )
-        return None if row is None else Completion(dispatched=row.dispatched, run_finished=row.run_finished)
+        if row is None:
+            return None
+        return Completion(dispatched=row.dispatched, run_finished=row.run_finished, occurred_at=row.finished_at)
 
     def find_repair(self, command: StepAttempt, children: Sequence[int]) -> list[DueStep]:
         """Return children of a finished attempt that nobody has claimed."""
         rows = self._connection.execute(_FIND_REPAIR, {**_key(command), "children": list(children)})
         return [_due_step(row) for row in rows]
 
-    def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> bool:
-        """Make the next attempt due after ``delay``; False if this one is not running or its run is ending."""
+    def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> AttemptTimes | None:
+        """Make the next attempt due after ``delay``; None if this one is not running or its run is ending."""
         return self._moved(_RETRY, {**_key(command), "delay": delay, "error": _as_json(error)})
 
-    def lose(self, command: StepAttempt, error: StepError, limit: int) -> bool:
-        """Make the step ready again; False if the attempt is not running, is lost too often, or its run is ending."""
+    def lose(self, command: StepAttempt, error: StepError, limit: int) -> AttemptTimes | None:
+        """Make the step ready again; None if the attempt is not running, is lost too often, or its run is ending."""
         return self._moved(_LOSE, {**_key(command), "limit": limit, "error": _as_json(error)})
 
-    def end(self, command: StepAttempt, state: StepState, error: StepError | None = None) -> bool:
-        """End a running attempt without success, for good; False if it is not running."""
+    def end(self, command: StepAttempt, state: StepState, error: StepError | None = None) -> AttemptTimes | None:
+        """End a running attempt without success, for good; None if it is not running."""
         stored = None if error is None else _as_json(error)
         return self._moved(_END, {**_key(command), "to_state": state.value, "error": stored})
 
@@ -194,7 +198,7 @@ class Steps:
         """Move up to ``limit`` due steps to ``dispatched``; most urgent first, equals as they became due."""
         rows = self._connection.execute(_DISPATCH_READY, {"limit": limit}).fetchall()
         rows.sort(key=lambda row: (-row.priority, row.due_at, row.run_id, row.position))
-        return [_due_step(row) for row in rows]
+        return [_due_step(row, row.due_at) for row in rows]
 
     def release(self, attempts: Sequence[StepAttempt], delay: timedelta) -> list[tuple[RunId, int]]:
         """Make steps ready again that could not be handed over; return run and position of those that moved."""
@@ -230,8 +234,20 @@ class Steps:
         row = self._connection.execute(_IS_CURRENT, _key(command)).fetchone()
         return bool(row and row.current)
 
-    def _moved(self, query: bytes, parameters: dict[str, Any]) -> bool:
-        return self._connection.execute(query, parameters).fetchone() is not None
+    def _moved(self, query: bytes, parameters: dict[str, Any]) -> AttemptTimes | None:
+        row = self._connection.execute(query, parameters).fetchone()
+        return None if row is None else AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at)
+
+
+def _claim(row: Any) -> Claim:
+    return Claim(
+        attempt_times=AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at),
+        run_times=RunTimes(submitted_at=row.run_submitted_at, started_at=row.run_started_at),
+        correlation_id=row.correlation_id,
+        traceparent=row.traceparent,
+        run_priority=row.run_priority,
+        run_begun=row.run_begun,
+    )
 
 
 def _key(command: StepAttempt) -> dict[str, Any]:
@@ -254,7 +270,7 @@ def _attempt(row: Any) -> StepAttempt:
     return StepAttempt(plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt)
 
 
-def _due_step(row: Any) -> DueStep:
+def _due_step(row: Any, ready_at: datetime | None = None) -> DueStep:
     return DueStep(
         plan_id=row.plan_id,
         run_id=RunId(row.run_id),
@@ -264,4 +280,5 @@ def _due_step(row: Any) -> DueStep:
         queue=row.queue,
         priority=row.priority,
         traceparent=row.traceparent,
+        ready_at=ready_at,
     )

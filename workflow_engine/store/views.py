@@ -1,6 +1,5 @@
 """The read side for client, API and CLI: filters, pages, counts. Writes nothing."""
 
-import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
+from workflow_engine.store.event_log import event_record
 from workflow_engine.store.tables.events import events
 from workflow_engine.store.tables.runs import plan_steps, plans, runs, steps, workers
 
@@ -157,12 +157,13 @@ class Views:
         if not _is_uuid(run_id):
             return []
         query = (
-            select(events)
+            select(events, plans.c.workflow, plans.c.version.label("workflow_version"))
+            .outerjoin(plans, plans.c.id == events.c.plan_id)
             .where(events.c.run_id == uuid.UUID(run_id), events.c.id > after)
             .order_by(events.c.id)
             .limit(limit)
         )
-        return [_event(row) for row in self._all(query)]
+        return [event_record(row) for row in self._all(query)]
 
     def count_steps(self, run_id: RunId) -> dict[StepState, int]:
         """Return how many steps of a run are in each state."""
@@ -196,18 +197,6 @@ class Views:
         return self._connection.execute(str(compiled).encode(), dict(compiled.params)).fetchall()
 
 
-def event_id(log_position: int, run_id: uuid.UUID, occurred_at: datetime) -> str:
-    """Return an event's id: a UUIDv7 (RFC 9562) made of its time, its run and its place in the log.
-
-    Derived, not stored: the same event has the same id wherever it is read, and writing it costs nothing.
-    """
-    milliseconds = int(occurred_at.timestamp() * 1_000) & ((1 << 48) - 1)
-    run_bits = int.from_bytes(hashlib.blake2b(run_id.bytes, digest_size=5).digest(), "big") & ((1 << 34) - 1)
-    low = (run_bits << 40) | (log_position & ((1 << 40) - 1))
-    value = (milliseconds << 80) | (0x7 << 76) | ((low >> 62) << 64) | (0x2 << 62) | (low & ((1 << 62) - 1))
-    return str(uuid.UUID(int=value))
-
-
 def _is_uuid(text: str) -> bool:
     try:
         uuid.UUID(text)
@@ -228,10 +217,3 @@ def _step(row: Any) -> StepRecord:
     values["run_id"] = RunId(str(values["run_id"]))
     values["state"] = StepState(values["state"])
     return StepRecord(**values)
-
-
-def _event(row: Any) -> EventRecord:
-    values = row._asdict()
-    values["event_id"] = event_id(values["id"], values["run_id"], values["occurred_at"])
-    values["run_id"] = RunId(str(values["run_id"]))
-    return EventRecord(**values)

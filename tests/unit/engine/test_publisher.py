@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,27 +12,42 @@ from workflow_engine import compile_plan
 from workflow_engine.engine import publisher
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT, Event
+from workflow_engine.model.records import AttemptTimes, RunTimes
 
 PLAN = compile_plan(graph({"a": (), "b": ("a",)}))
 LONG = "x" * 10_000 + "\N{SNOWMAN}"
 ERROR = StepError(error_class="Boom", message=LONG, traceback="secret")
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+RUN = RunTimes(submitted_at=MOMENT, started_at=None)
+TRY = AttemptTimes(dispatched_at=MOMENT, started_at=MOMENT)
 PUBLISH: dict[str, Callable[[], Event]] = {
     "run.submitted": lambda: publisher.run_submitted(PLAN, "ada"),
     "run.started": lambda: publisher.run_started("w", "1"),
-    "run.succeeded": lambda: publisher.run_succeeded("w", "1"),
-    "run.failed": lambda: publisher.run_failed(PLAN, "a", ERROR),
+    "run.succeeded": lambda: publisher.run_succeeded(PLAN, RUN),
+    "run.failed": lambda: publisher.run_failed(PLAN, RUN, "a", ERROR),
     "run.cancelling": lambda: publisher.run_cancelling(LONG, "ada", 2),
-    "run.cancelled": lambda: publisher.run_cancelled(PLAN),
-    "run.expired": lambda: publisher.run_expired(PLAN),
+    "run.cancelled": lambda: publisher.run_cancelled(PLAN, RUN),
+    "run.expired": lambda: publisher.run_expired(PLAN, RUN),
     "step.dispatched": lambda: publisher.step_dispatched("a", 1, "q", "submit"),
     "step.released": lambda: publisher.step_released("a", LONG),
     "step.started": lambda: publisher.step_started("a", 2, "celery@host"),
-    "step.completed": lambda: publisher.step_completed("a", 2, 1 / 3),
-    "step.retrying": lambda: publisher.step_retrying("a", 2, ERROR, 1.5),
-    "step.lost": lambda: publisher.step_lost("a", 2, LONG),
-    "step.failed": lambda: publisher.step_failed("a", 2, ERROR),
+    "step.completed": lambda: publisher.step_completed("a", 2, TRY, 1 / 3),
+    "step.retrying": lambda: publisher.step_retrying("a", 2, TRY, ERROR, 1.5),
+    "step.lost": lambda: publisher.step_lost("a", 2, TRY, LONG),
+    "step.failed": lambda: publisher.step_failed("a", 2, TRY, ERROR),
     "step.skipped": lambda: publisher.step_skipped("b", "a"),
     "step.cancelled": lambda: publisher.step_cancelled("b", "the run was cancelled"),
+    "subscriber.dead_lettered": lambda: publisher.subscriber_dead_lettered(
+        "slack",
+        event_id="019b0c1e-0c00-7000-8000-00000000002a",
+        event_name="run.failed",
+        tries=3,
+        error_class="Boom",
+        message=LONG,
+    ),
+    "subscriber.requeued": lambda: publisher.subscriber_requeued("slack", 3, "ada"),
+    "subscriber.discarded": lambda: publisher.subscriber_discarded("slack", 3, "ada"),
+    "subscriber.replayed": lambda: publisher.subscriber_replayed("slack", 47, "ada"),
 }
 
 
@@ -55,7 +71,7 @@ def test_what_is_published_fits_its_schema(name: str) -> None:
     assert event.name == name
     payload = CATALOGUE[name].model_validate_json(event.data)
     assert payload.model_dump_json() == event.data
-    assert (event.step is None) == name.startswith("run.")
+    assert (event.step is not None) == name.startswith("step.")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -1,15 +1,17 @@
 """Submit, cancel, expire and finish runs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workflow_engine.engine import publisher
 from workflow_engine.engine.dispatcher import Dispatch
-from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.handlers.scope import RunEnvelope, Scope
 from workflow_engine.engine.outcome import NOTHING, Outcome
 from workflow_engine.engine.plan_cache import dispatches
 from workflow_engine.errors import IdempotencyConflict, InvalidInput
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import CancelRun, ExpireRuns, StepError, SubmitRun
+from workflow_engine.model.events import Event
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
@@ -25,10 +27,10 @@ class Submitted:
     created: bool
 
 
-def submit_run(command: SubmitRun, scope: Scope, *, dispatch: bool = True) -> Outcome:
+def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> Outcome:
     """Store a run; dispatch its roots unless it is scheduled for later or somebody else's transaction decides."""
     plan = scope.plan(command.plan_id)
-    dispatch = dispatch and command.options.scheduled_at is None
+    dispatch = not deferred and command.options.scheduled_at is None
     roots = RootSteps(
         names=plan.names(plan.roots),
         dispatched=[
@@ -36,13 +38,27 @@ def submit_run(command: SubmitRun, scope: Scope, *, dispatch: bool = True) -> Ou
         ],
         sinks=len(plan.sinks),
     )
-    submitted = publisher.run_submitted(plan, command.options.initiator).data
-    if not scope.tx.runs.submit(command, roots, submitted=submitted, dispatch=dispatch):
+    event = publisher.run_submitted(plan, command.options.initiator)
+    stored_at = scope.tx.runs.submit(command, roots, submitted=event.data, dispatch=dispatch, deferred=deferred)
+    if stored_at is None:
         return Outcome(value=_first_with_this_key(command, plan, scope))
+    scope.tell(_envelope(command, plan), stored_at, lambda: _submitted(event, plan, dispatch=dispatch))
     return Outcome(
         value=Submitted(run_id=command.run_id, created=True),
         dispatches=_root_dispatches(command, plan) if dispatch else (),
     )
+
+
+def _envelope(command: SubmitRun, plan: Plan) -> RunEnvelope:
+    options = command.options
+    return RunEnvelope(command.run_id, plan, options.correlation_id or command.run_id, options.traceparent)
+
+
+def _submitted(event: Event, plan: Plan, *, dispatch: bool) -> Iterator[tuple[Event, str | None]]:
+    yield event, None
+    if dispatch:
+        for root in plan.roots:
+            yield publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit"), event.as_cause
 
 
 def _root_dispatches(command: SubmitRun, plan: Plan) -> tuple[Dispatch, ...]:
@@ -84,8 +100,8 @@ def expire_runs(command: ExpireRuns, scope: Scope) -> Outcome:
         run = scope.tx.runs.lock(run_id)
         if run is not None and scope.tx.runs.move(run_id, RunTrigger.EXPIRE):
             plan = scope.plan(run.plan_id)
+            scope.publish(run_id, publisher.run_expired(plan, run.times))
             end_unstarted(run_id, held, plan, "the run expired", scope)
-            scope.publish(run_id, publisher.run_expired(plan))
     return NOTHING
 
 
@@ -109,11 +125,11 @@ def settle_run(run_id: RunId, scope: Scope) -> None:
     plan = scope.plan(run.plan_id)
     if run.state is RunState.CANCELLING:
         scope.tx.runs.move(run_id, RunTrigger.STOP)
-        scope.publish(run_id, publisher.run_cancelled(plan))
+        scope.publish(run_id, publisher.run_cancelled(plan, run.times))
     elif run.error is not None:
         scope.tx.runs.move(run_id, RunTrigger.FAIL)
         error = StepError(error_class=run.error["error_class"], message=run.error["message"])
-        scope.publish(run_id, publisher.run_failed(plan, run.error["step"], error))
+        scope.publish(run_id, publisher.run_failed(plan, run.times, run.error["step"], error))
     else:
         scope.tx.runs.move(run_id, RunTrigger.SUCCEED)
-        scope.publish(run_id, publisher.run_succeeded(plan.workflow, plan.version))
+        scope.publish(run_id, publisher.run_succeeded(plan, run.times))

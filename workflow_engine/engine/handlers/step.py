@@ -1,10 +1,12 @@
 """Claim, complete, fail, lose, stop and release steps; let go of what waited for them."""
 
+from collections.abc import Iterator
+
 from workflow_engine.definitions.policies import FailurePolicy
 from workflow_engine.engine import publisher
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.run import end_unstarted, settle_run
-from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.handlers.scope import RunEnvelope, Scope
 from workflow_engine.engine.outcome import NOTHING, Outcome
 from workflow_engine.engine.plan_cache import dispatches
 from workflow_engine.model.commands import (
@@ -18,18 +20,36 @@ from workflow_engine.model.commands import (
     StepError,
     StopStep,
 )
+from workflow_engine.model.events import Event
+from workflow_engine.model.records import Claim, Completion
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
+from workflow_engine.store.event_log import Fact
 from workflow_engine.store.steps import DueStep, Settle
 
 
 def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
     """Give the attempt to a worker; None if it was not waiting to be claimed."""
     planned = scope.plans.planned_write(command.plan_id, command.position, scope.tx)
-    started = publisher.step_started(planned.step, command.attempt, command.worker_name).data
+    started = publisher.step_started(planned.step, command.attempt, command.worker_name)
     claimed = scope.tx.steps.claim(command, planned, started)
-    return None if claimed is None else Outcome(value=claimed)
+    if claimed is None:
+        return None
+    plan, claim = scope.plan(command.plan_id), claimed.claim
+    started_at = claim.attempt_times.started_at
+    scope.tell(_envelope(command, plan, claim), started_at, lambda: _begun(plan, started, claim))
+    return Outcome(value=claimed)
+
+
+def _envelope(command: StepAttempt, plan: Plan, claim: Claim) -> RunEnvelope:
+    return RunEnvelope(command.run_id, plan, claim.correlation_id, claim.traceparent)
+
+
+def _begun(plan: Plan, started: Event, claim: Claim) -> Iterator[tuple[Event, str | None]]:
+    if claim.run_begun:
+        yield publisher.run_started(plan.workflow, plan.version), started.as_cause
+    yield started, None
 
 
 def repair_step(command: ClaimStep, scope: Scope) -> Outcome:
@@ -66,25 +86,42 @@ def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
 
 def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome | None:
     planned = scope.plans.planned_write(command.plan_id, command.position, scope.tx)
-    completed = publisher.step_completed(planned.step, command.attempt, command.seconds).data
-    completion = scope.tx.steps.complete(command, planned, completed, settle=settle)
+    plan, claim = scope.plan(command.plan_id), command.claim
+    completed = publisher.step_completed(planned.step, command.attempt, claim.attempt_times, command.seconds)
+    succeeded = publisher.run_succeeded(plan, claim.run_times) if planned.is_sink else None
+    completion = scope.tx.steps.complete(command, planned, completed, succeeded, settle=settle)
     if completion is None:
         return None
+    told = _envelope(command, plan, claim)
+    scope.tell(told, completion.occurred_at, lambda: _done(plan, completed, succeeded, completion))
     free = [(position, 1) for position in completion.dispatched]
-    plan = scope.plan(command.plan_id)
     return Outcome(
         value=completion,
-        dispatches=dispatches(plan, command.plan_id, command.run_id, free, command.run_priority),
+        dispatches=dispatches(plan, command.plan_id, command.run_id, free, claim.run_priority, claim.traceparent),
     )
+
+
+def _done(
+    plan: Plan, completed: Event, succeeded: Event | None, completion: Completion
+) -> Iterator[tuple[Event, str | None]]:
+    yield completed, None
+    for position in completion.dispatched:
+        child = plan[position]
+        yield publisher.step_dispatched(child.name, 1, child.queue, "step_completed"), completed.as_cause
+    if completion.run_finished and succeeded is not None:
+        yield succeeded, completed.as_cause
 
 
 def fail_step(command: FailStep, scope: Scope) -> Outcome:
     """Record a failed attempt: the next one is due later, or the step has failed for good."""
     step = scope.plan(command.plan_id)[command.position]
-    if command.retry_in is not None and scope.tx.steps.retry(command, command.retry_in, command.error):
-        delay = command.retry_in.total_seconds()
-        scope.publish(command.run_id, publisher.step_retrying(step.name, command.attempt, command.error, delay))
-        return NOTHING
+    if command.retry_in is not None:
+        times = scope.tx.steps.retry(command, command.retry_in, command.error)
+        if times is not None:
+            delay = command.retry_in.total_seconds()
+            event = publisher.step_retrying(step.name, command.attempt, times, command.error, delay)
+            scope.publish(command.run_id, event)
+            return NOTHING
     return _fail_for_good(command, command.error, scope)
 
 
@@ -92,8 +129,9 @@ def lose_step(command: LoseStep, scope: Scope) -> Outcome:
     """Make a step whose process is gone ready again, or fail it if it has taken too many with it."""
     step = scope.plan(command.plan_id)[command.position]
     error = StepError(error_class="WorkerLost", message=command.reason)
-    if scope.tx.steps.lose(command, error, scope.loss_limit):
-        scope.publish(command.run_id, publisher.step_lost(step.name, command.attempt, command.reason))
+    times = scope.tx.steps.lose(command, error, scope.loss_limit)
+    if times is not None:
+        scope.publish(command.run_id, publisher.step_lost(step.name, command.attempt, times, command.reason))
         return NOTHING
     return _fail_for_good(command, error, scope)
 
@@ -103,10 +141,12 @@ def stop_step(command: StopStep, scope: Scope) -> Outcome:
     if scope.tx.steps.is_current(command):
         error = StepError(error_class="StepCancelled", message="the handler raised it, but the run is not cancelled")
         return _fail_for_good(command, error, scope)
-    if not scope.tx.steps.end(command, StepState.CANCELLED):
+    times = scope.tx.steps.end(command, StepState.CANCELLED)
+    if times is None:
         return NOTHING
     name = scope.plan(command.plan_id)[command.position].name
-    scope.publish(command.run_id, publisher.step_cancelled(name, "the run was cancelled"))
+    because = "the run was cancelled"
+    scope.publish(command.run_id, publisher.step_cancelled(name, because, command.attempt, times))
     settle_run(command.run_id, scope)
     return NOTHING
 
@@ -114,11 +154,12 @@ def stop_step(command: StopStep, scope: Scope) -> Outcome:
 def _fail_for_good(command: StepAttempt, error: StepError, scope: Scope) -> Outcome:
     """End a step as failed and decide what becomes of the rest of its run."""
     held = scope.tx.steps.lock_unfinished(command.run_id)
-    if not scope.tx.steps.end(command, StepState.FAILED, error):
+    times = scope.tx.steps.end(command, StepState.FAILED, error)
+    if times is None:
         return NOTHING  # late: somebody else has ended or given away this attempt
     plan = scope.plan(command.plan_id)
     step = plan[command.position]
-    scope.publish(command.run_id, publisher.step_failed(step.name, command.attempt, error))
+    scope.publish(command.run_id, publisher.step_failed(step.name, command.attempt, times, error))
     run = scope.tx.runs.lock(command.run_id)
     if run is not None and run.state is not RunState.CANCELLING:
         scope.tx.runs.fail_later(command.run_id, step.name, error)
@@ -143,11 +184,11 @@ def release_steps(command: ReleaseSteps, scope: Scope) -> Outcome:
     """Make steps ready again that could not be handed over."""
     plan_ids = {(attempt.run_id, attempt.position): attempt.plan_id for attempt in command.attempts}
     released = scope.tx.steps.release(command.attempts, command.retry_in)
-    scope.tx.event_log.append(
+    scope.append(
         [
-            (
-                run_id,
-                publisher.step_released(scope.plan(plan_ids[run_id, position])[position].name, command.reason),
+            Fact(
+                run_id=run_id,
+                event=publisher.step_released(scope.plan(plan_ids[run_id, position])[position].name, command.reason),
             )
             for run_id, position in released
         ]
@@ -158,8 +199,14 @@ def release_steps(command: ReleaseSteps, scope: Scope) -> Outcome:
 def dispatch_ready(command: DispatchReady, scope: Scope) -> Outcome:
     """Dispatch steps that are due; the value is their number."""
     due = scope.tx.steps.dispatch_ready(command.limit)
-    scope.tx.event_log.append(
-        [(step.run_id, publisher.step_dispatched(step.name, step.attempt, step.queue, "readiness")) for step in due]
+    scope.append(
+        [
+            Fact(
+                run_id=step.run_id,
+                event=publisher.step_dispatched(step.name, step.attempt, step.queue, "readiness", step.ready_at),
+            )
+            for step in due
+        ]
     )
     return Outcome(value=len(due), dispatches=redispatches(due, scope))
 

@@ -8,7 +8,7 @@ WITH claimed AS (
        AND position = %(position)s
        AND attempt = %(attempt)s
        AND state = 'dispatched'
- RETURNING run_id, started_at
+ RETURNING run_id, dispatched_at, started_at
 ), begun AS (
     UPDATE runs
        SET state = 'running', started_at = claimed.started_at
@@ -18,20 +18,30 @@ WITH claimed AS (
        AND runs.state = 'pending'
  RETURNING runs.id
 ), published AS (
-    INSERT INTO events (run_id, namespace, correlation_id, occurred_at, name, step, attempt, data)
-    SELECT runs.id, runs.namespace, runs.correlation_id, claimed.started_at, fact.name, fact.step, fact.attempt, fact.data
+    INSERT INTO events (
+        run_id, plan_id, namespace, correlation_id, traceparent, occurred_at, name, step, attempt, cause, data
+    )
+    SELECT runs.id, runs.plan_id, runs.namespace, runs.correlation_id, runs.traceparent, claimed.started_at,
+           fact.name, fact.step, fact.attempt, fact.cause, fact.data
       FROM claimed
       JOIN runs ON runs.id = %(run_id)s
      CROSS JOIN LATERAL (
-           SELECT 'run.started' AS name, NULL AS step, NULL::integer AS attempt, %(run_started)s::jsonb AS data
+           SELECT 'run.started' AS name, NULL AS step, NULL::integer AS attempt, %(cause)s AS cause,
+                  %(run_started)s::jsonb AS data
              FROM begun
             UNION ALL
-           SELECT 'step.started', %(step)s::text, %(attempt)s::integer, %(step_started)s::jsonb
+           SELECT 'step.started', %(step)s::text, %(attempt)s::integer, NULL, %(step_started)s::jsonb
           ) AS fact
 )
 SELECT runs.input,
        runs.correlation_id,
        runs.priority AS run_priority,
+       runs.traceparent,
+       runs.created_at AS run_submitted_at,
+       coalesce(runs.started_at, claimed.started_at) AS run_started_at,
+       EXISTS(SELECT FROM begun) AS run_begun,
+       claimed.dispatched_at,
+       claimed.started_at,
        (SELECT json_object_agg(parent.position, parent.result)
           FROM steps AS parent
          WHERE parent.run_id = %(run_id)s

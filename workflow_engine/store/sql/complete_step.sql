@@ -25,7 +25,7 @@ WITH done AS (
        SET missing = steps.missing - 1,
            state = CASE WHEN steps.missing = 1 THEN 'dispatched' ELSE steps.state END,
            attempt = CASE WHEN steps.missing = 1 THEN 1 ELSE steps.attempt END,
-           dispatched_at = CASE WHEN steps.missing = 1 THEN clock_timestamp() END
+           dispatched_at = CASE WHEN steps.missing = 1 THEN done.finished_at END
       FROM done
      WHERE steps.run_id = %(run_id)s
        AND steps.position = ANY(%(children)s::integer[])  -- by key, not by a join: a run may have 10,000 rows
@@ -44,23 +44,28 @@ WITH done AS (
        AND runs.state IN ('running', 'paused')
  RETURNING runs.sinks_left = 0 AS over
 ), published AS (
-    INSERT INTO events (run_id, namespace, correlation_id, occurred_at, name, step, attempt, data)
-    SELECT runs.id, runs.namespace, runs.correlation_id, done.finished_at, fact.name, fact.step, fact.attempt, fact.data
+    INSERT INTO events (
+        run_id, plan_id, namespace, correlation_id, traceparent, occurred_at, name, step, attempt, cause, data
+    )
+    SELECT runs.id, runs.plan_id, runs.namespace, runs.correlation_id, runs.traceparent, done.finished_at,
+           fact.name, fact.step, fact.attempt, fact.cause, fact.data
       FROM done
       JOIN runs ON runs.id = %(run_id)s
      CROSS JOIN LATERAL (
-           SELECT 'step.completed' AS name, %(step)s::text AS step, %(attempt)s::integer AS attempt, %(completed)s::jsonb AS data
+           SELECT 'step.completed' AS name, %(step)s::text AS step, %(attempt)s::integer AS attempt, NULL AS cause,
+                  %(completed)s::jsonb AS data
             UNION ALL
-           SELECT 'step.dispatched', child.name, 1, child.data
+           SELECT 'step.dispatched', child.name, 1, %(cause)s, child.data
              FROM unnest(%(children)s::integer[], %(child_names)s::text[], %(child_data)s::jsonb[])
                   AS child (position, name, data)
              JOIN counted ON counted.position = child.position AND counted.dispatched
             UNION ALL
-           SELECT 'run.succeeded', NULL, NULL, %(run_succeeded)s::jsonb
+           SELECT 'run.succeeded', NULL, NULL, %(cause)s, %(run_succeeded)s::jsonb
              FROM finished
             WHERE finished.over
           ) AS fact
 )
 SELECT ARRAY(SELECT position FROM counted WHERE dispatched ORDER BY position) AS dispatched,
-       EXISTS(SELECT FROM finished WHERE over) AS run_finished
+       EXISTS(SELECT FROM finished WHERE over) AS run_finished,
+       done.finished_at
   FROM done

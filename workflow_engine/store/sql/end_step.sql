@@ -5,4 +5,4 @@ UPDATE steps
    AND position = %(position)s
    AND attempt = %(attempt)s
    AND state = 'running'
-RETURNING position
+RETURNING dispatched_at, started_at

@@ -7,4 +7,4 @@ UPDATE steps
    AND state = 'running'
    AND losses < %(limit)s
    AND settle < 2                         -- 2: the run is ending; nothing of it starts again
-RETURNING position
+RETURNING dispatched_at, started_at

@@ -6,4 +6,4 @@ UPDATE steps
    AND attempt = %(attempt)s
    AND state = 'running'
    AND settle < 2                         -- 2: the run is ending; nothing of it starts again
-RETURNING position
+RETURNING dispatched_at, started_at

@@ -3,16 +3,17 @@
 WITH accepted AS (
     INSERT INTO runs (
         id, plan_id, namespace, workflow, version, state, input, input_digest, idempotency_key, correlation_id,
-        priority, title, description, tags, metadata, agent, initiator, sinks_left, scheduled_at, due_at, expires_at
+        priority, title, description, tags, metadata, agent, initiator, traceparent, sinks_left, scheduled_at, due_at,
+        expires_at
     )
     SELECT %(run_id)s, plans.id, plans.namespace, plans.workflow, plans.version, 'pending', %(input)s::json,
            %(input_digest)s, %(idempotency_key)s, %(correlation_id)s, %(priority)s, %(title)s, %(description)s,
-           %(tags)s, %(metadata)s::jsonb, %(agent)s, %(initiator)s, %(sinks)s, %(scheduled_at)s, %(due_at)s,
-           %(expires_at)s
+           %(tags)s, %(metadata)s::jsonb, %(agent)s, %(initiator)s, %(traceparent)s, %(sinks)s, %(scheduled_at)s,
+           %(due_at)s, %(expires_at)s
       FROM plans
      WHERE plans.id = %(plan_id)s
         ON CONFLICT (namespace, workflow, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
- RETURNING id, namespace, correlation_id, created_at
+ RETURNING id, plan_id, namespace, correlation_id, traceparent, created_at
 ), stored AS (
     INSERT INTO steps (run_id, position, state, attempt, missing, dispatched_at, ready_at)
     SELECT accepted.id,
@@ -26,16 +27,26 @@ WITH accepted AS (
       FROM accepted
       JOIN plan_steps ON plan_steps.plan_id = %(plan_id)s
 ), published AS (
-    INSERT INTO events (run_id, namespace, correlation_id, occurred_at, name, step, attempt, data)
-    SELECT accepted.id, accepted.namespace, accepted.correlation_id, accepted.created_at,
-           fact.name, fact.step, fact.attempt, fact.data
+    INSERT INTO events (
+        run_id, plan_id, namespace, correlation_id, traceparent, occurred_at, name, step, attempt, cause, data
+    )
+    SELECT accepted.id, accepted.plan_id, accepted.namespace, accepted.correlation_id, accepted.traceparent,
+           accepted.created_at, fact.name, fact.step, fact.attempt, fact.cause, fact.data
       FROM accepted
      CROSS JOIN (
-           SELECT 'run.submitted' AS name, NULL AS step, NULL::integer AS attempt, %(submitted)s::jsonb AS data
+           SELECT 'run.submitted' AS name, NULL AS step, NULL::integer AS attempt, NULL AS cause,
+                  %(submitted)s::jsonb AS data
             UNION ALL
-           SELECT 'step.dispatched', root.name, 1, root.data
+           SELECT 'step.dispatched', root.name, 1, 'run.submitted', root.data
              FROM unnest(%(root_names)s::text[], %(root_data)s::jsonb[]) AS root (name, data)
             WHERE %(dispatch)s
           ) AS fact
+     WHERE NOT %(deferred)s
+), deferred AS (                          -- a place in the log only at the commit of whoever's transaction this is
+    INSERT INTO deferred_events (run_id, plan_id, namespace, correlation_id, traceparent, name, occurred_at, data)
+    SELECT accepted.id, accepted.plan_id, accepted.namespace, accepted.correlation_id, accepted.traceparent,
+           'run.submitted', accepted.created_at, %(submitted)s::jsonb
+      FROM accepted
+     WHERE %(deferred)s
 )
-SELECT id::text AS run_id FROM accepted
+SELECT id::text AS run_id, created_at FROM accepted

@@ -81,6 +81,7 @@ runs = Table(
     Column("metadata", JSONB, nullable=False, server_default="{}"),
     Column("agent", String(100)),
     Column("initiator", String(200)),
+    Column("traceparent", Text),
     Column("error", JSONB),
     Column("sinks_left", Integer, nullable=False),
     _moment("created_at", nullable=False, server_default=NOW),

@@ -1,0 +1,5 @@
+-- append_notices.sql: add facts that are not about a run to the event log, in the order given.
+INSERT INTO events (namespace, name, data)
+SELECT %(namespace)s, fact.name, fact.data
+  FROM unnest(%(names)s::text[], %(data)s::jsonb[]) WITH ORDINALITY AS fact (name, data, number)
+ ORDER BY fact.number
