@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.processes import wait_until
 from tests.support.recording import (
+    A_CLAIM,
     RecordingDispatcher,
     claim,
     complete,
@@ -270,7 +271,7 @@ def test_two_last_steps_that_end_at_once_do_not_both_leave_it_to_the_other(
 
     with ThreadPoolExecutor(1) as thread:
         with store.transaction() as tx:  # the first has asked whether the run is over, and not committed yet
-            command = CompleteStep(**key(messages[0]), result="1", seconds=0.1)
+            command = CompleteStep(**key(messages[0]), result="1", seconds=0.1, claim=A_CLAIM)
             complete_ending_step(command, Scope(tx=tx, plans=processor._plans, loss_limit=1))
             second = thread.submit(complete, processor, messages[1])
             wait_until(lambda: second.done() or _somebody_waits(store), within=5)

@@ -84,7 +84,7 @@ class _Demo:
                 return False
             self._boot.stop()
             took = monotonic() - self._began
-            click.echo(f"PostgreSQL, Valkey, worker, coordinator and Flower are up ({took:.1f} s)\n")
+            click.echo(f"PostgreSQL, Valkey, worker, coordinator, relay and Flower are up ({took:.1f} s)\n")
             _show_graphs(engine)
             runs = [Performance(act, engine.client) for act in _acts(self._reports, stack.folder)]
             if not show_acts(runs, stack):

@@ -21,7 +21,7 @@ from workflow_engine.embedded.locking import is_held
 @click.option("--concurrency", type=click.IntRange(min=1), help="Steps at a time; one for each processor unless given.")
 @click.option("--keep-data/--no-keep-data", default=True, help="Keep the data (default), or start and end empty.")
 def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data: bool) -> None:
-    """Run PostgreSQL, Valkey, worker, coordinator and Flower on free ports of this machine, until Ctrl-C.
+    """Run PostgreSQL, Valkey, worker, coordinator, relay and Flower on free ports of this machine, until Ctrl-C.
 
     Nothing has to be installed or configured. Other commands in this folder, and below it, then use these servers. A
     server whose URL is set (WFE_DATABASE_URL, WFE_BROKER_URL) is used instead of started.
@@ -51,7 +51,7 @@ def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data:
         broker_url=settings.broker_url,
         metrics_port=settings.metrics_port,
     )
-    click.echo("starting PostgreSQL, Valkey, worker, coordinator and Flower …")
+    click.echo("starting PostgreSQL, Valkey, worker, coordinator, relay and Flower …")
     try:
         Stack(wanted, announce, say=lambda sentence: click.echo(one_line(sentence), err=True)).run()
     finally:

@@ -1,4 +1,4 @@
-"""Everything on one machine, for ``wfe dev`` and ``wfe demo``: servers, worker, coordinator, Flower, and a user."""
+"""Everything on one machine, for ``wfe dev`` and ``wfe demo``: servers, our processes, Flower, and a user."""
 
 import sys
 import urllib.request
@@ -23,6 +23,7 @@ from workflow_engine.store import migration
 _PATIENCE_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _READY_FILE: Final = "coordinator.ready"
+_RELAY_FILE: Final = "relay.ready"
 
 
 class NotUp(WorkflowEngineError):
@@ -39,7 +40,7 @@ class Specification:
     concurrency: int | None = None
     """Steps at a time; None leaves it to Celery: one for each processor."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """More for the environment of the worker, the coordinator and Flower."""
+    """More for the environment of the worker, the coordinator, the relay and Flower."""
     working_folder: Path | None = None
     database_url: str | None = None
     broker_url: str | None = None
@@ -76,7 +77,7 @@ class Stack:
         self._thread = Thread(target=self._run_user, name="user", daemon=True)
         self._supervisor = Supervisor(
             self.folder,
-            _services(wanted, self.folder / _READY_FILE, self.flower_url),
+            _services(wanted, self.folder, self.flower_url),
             prepare=self._prepare,
             say=say,
             database_url=wanted.database_url,
@@ -112,7 +113,7 @@ class Stack:
         return Engine(settings, application_name="wfe")
 
     def wait_until_up(self, engine: Engine) -> bool:
-        """Return once worker, coordinator and Flower answer; False if everything stops before that.
+        """Return once worker, coordinator, relay and Flower answer; False if everything stops before that.
 
         Raises:
             NotUp: one of them does not, for a minute.
@@ -120,6 +121,7 @@ class Stack:
         deadline = monotonic() + _PATIENCE_SECONDS
         missing: list[tuple[str, Callable[[], bool]]] = [
             ("coordinator", (self.folder / _READY_FILE).exists),
+            ("relay", (self.folder / _RELAY_FILE).exists),
             ("flower", self._flower_answers),
             ("worker", lambda: bool(engine.app.control.ping(timeout=0.5))),
         ]
@@ -133,7 +135,8 @@ class Stack:
 
     def _prepare(self, urls: Urls) -> None:
         self.urls = urls
-        (self.folder / _READY_FILE).unlink(missing_ok=True)
+        for name in (_READY_FILE, _RELAY_FILE):
+            (self.folder / name).unlink(missing_ok=True)
         migration.upgrade(urls.database_url)
         self._thread.start()
 
@@ -154,7 +157,7 @@ class Stack:
             return False
 
 
-def _services(wanted: Specification, ready_file: Path, flower_url: str) -> list[Service]:
+def _services(wanted: Specification, folder: Path, flower_url: str) -> list[Service]:
     environment = {"WFE_WORKFLOWS": ",".join(wanted.workflows), **wanted.variables}
     concurrency = [] if wanted.concurrency is None else ["--concurrency", str(wanted.concurrency)]
     port = flower_url.rpartition(":")[2]
@@ -166,7 +169,10 @@ def _services(wanted: Specification, ready_file: Path, flower_url: str) -> list[
             wanted,
             environment | _metrics_port(wanted, 0),
         ),
-        _service("coordinator", ["--ready-file", str(ready_file)], wanted, environment | _metrics_port(wanted, 1)),
+        _service(
+            "coordinator", ["--ready-file", str(folder / _READY_FILE)], wanted, environment | _metrics_port(wanted, 1)
+        ),
+        _service("relay", ["--ready-file", str(folder / _RELAY_FILE)], wanted, environment | _metrics_port(wanted, 2)),
         # Flower's API refuses everybody unless told otherwise; this one listens to this machine only.
         _service("flower", ["--port", port], wanted, environment | {"FLOWER_UNAUTHENTICATED_API": "true"}),
     ]

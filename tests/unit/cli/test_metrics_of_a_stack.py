@@ -6,7 +6,7 @@ import pytest
 
 from workflow_engine.cli.stack import Specification, _services
 
-MEASURED = ("worker", "coordinator")
+MEASURED = ("worker", "coordinator", "relay")
 
 
 def ports(metrics_port: int | None) -> dict[str, str | None]:
