@@ -14,9 +14,13 @@ from benchmarks import floor, relay, report
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
+from benchmarks.subscribers import subscriber_round
 
-OTHERS: Final = ("submit", "messages", "floor", "relay", "latency", "large")
+OTHERS: Final = ("submit", "messages", "floor", "relay", "latency", "subscribers", "large")
 """What is measured beside the workloads."""
+
+EVENTS: Final = ("relay", "latency", "subscribers")
+"""Those of them that are about events."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +76,15 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
         }
         say(report.print_floor, rates)
         return rates
+    if name in EVENTS:
+        return _measure_events(name, session, servers, rounds, say)
+    growths = [session.grow() for _ in range(2)]
+    say(report.print_growth, growths)
+    return [each.as_json() for each in growths]
+
+
+def _measure_events(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:
+    configuration = servers.configuration
     if name == "relay":
         delivered = [relay.deliveries_per_second(configuration, servers.folder) for _ in range(rounds)]
         say(report.print_deliveries, delivered)
@@ -80,9 +93,9 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
         latencies = relay.latencies(configuration, servers.folder)
         say(report.print_latencies, latencies)
         return [each.as_json() for each in latencies]
-    growths = [session.grow() for _ in range(2)]
-    say(report.print_growth, growths)
-    return [each.as_json() for each in growths]
+    rates_of = [subscriber_round(session, servers, number) for number in range(rounds)]
+    say(report.print_subscribers, rates_of)
+    return rates_of
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -66,6 +66,16 @@ def print_floor(floor: Mapping[str, float]) -> None:
         print(f"  {name}: {rate:,.0f}")
 
 
+def print_subscribers(rounds: Sequence[Mapping[str, float]]) -> None:
+    """Print what a relay with subscribers takes from the steps."""
+    print("\ndiamonds without subscribers, and with audit, metrics and one of everything; steps a second")
+    for name in ("without", "with"):
+        rates = [each[name] for each in rounds]
+        print(f"  {name}: {', '.join(f'{rate:,.0f}' for rate in rates)}; median {median(rates):,.0f}")
+    costs = [1 - each["with"] / each["without"] for each in rounds]
+    print(f"  cost: {', '.join(f'{cost:.1%}' for cost in costs)}; median {median(costs):.1%}")
+
+
 def print_deliveries(rates: Sequence[float]) -> None:
     """Print how fast a relay delivers what is in the log."""
     print("\ndelivering to a durable subscriber that does nothing, events a second")
