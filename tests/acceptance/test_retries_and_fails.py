@@ -22,11 +22,14 @@ def test_a_step_is_tried_again_after_a_durable_delay(running: Stage) -> None:
     ]
     retries = [event for event in run.events() if event.name == "step.retrying"]
     assert [event.attempt for event in retries] == [1, 2]
-    assert retries[0].data == {
-        "error_class": "ConnectionError",
-        "message": "no answer to attempt 1",
-        "delay_seconds": 0.3,
-    }
+    assert (
+        retries[0].data.items()
+        >= {
+            "error_class": "ConnectionError",
+            "message": "no answer to attempt 1",
+            "delay_seconds": 0.3,
+        }.items()
+    )
     began = [event.occurred_at for event in run.events() if event.name == "step.started" and event.step == "sometimes"]
     assert began[1] - retries[0].occurred_at >= timedelta(seconds=0.3)
 

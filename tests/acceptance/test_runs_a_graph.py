@@ -57,7 +57,7 @@ def test_events_tell_every_change_in_order_and_each_once(running: Stage) -> None
     assert names.count("run.started") == 1
     for step in states(run):
         assert event_names(run, step=step) == ["step.dispatched", "step.started", "step.completed"]
-    assert all(earlier.id < later.id for earlier, later in pairwise(events))
+    assert all(earlier.position < later.position for earlier, later in pairwise(events))
     assert len({event.event_id for event in events}) == len(events)
 
 

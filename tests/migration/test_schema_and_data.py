@@ -45,7 +45,7 @@ def test_a_constraint_names_the_states_of_the_code(migrated_database: str, const
     assert states_in(migrated_database, constraint) == {str(state) for state in states}
 
 
-def test_a_run_survives_the_loss_of_celerys_results(fresh_database: str) -> None:
+def test_a_run_and_its_events_survive_the_way_back_and_up_again(fresh_database: str) -> None:
     migration.upgrade(fresh_database)
     dispatcher = RecordingDispatcher()
     database = Database(fresh_database, max_connections=2)
@@ -54,11 +54,14 @@ def test_a_run_survives_the_loss_of_celerys_results(fresh_database: str) -> None
     database.close()
 
     migration.downgrade(fresh_database, "0001")
-    run_all(processor, dispatcher)
     migration.upgrade(fresh_database)
+    run_all(processor, dispatcher)
 
     with Store(database).single() as tx:
         assert tx.views.run_state(run_id) == "succeeded"
+        events = tx.views.events_of(run_id)
+    assert [event.position for event in events] == list(range(1, 10))
+    assert [event.name for event in events][:2] == ["run.submitted", "step.dispatched"]
     database.close()
 
 

@@ -142,6 +142,6 @@ def test_a_long_history_is_read_to_its_end(client: WorkflowClient, monkeypatch: 
     events = run.events()
 
     assert len(events) == 21
-    assert events == sorted(events, key=lambda event: event.id)
+    assert events == sorted(events, key=lambda event: event.position)
     assert run.events(after=events[-1].position) == []
     assert run.events(after=events[-9].position) == events[-8:]

@@ -77,7 +77,7 @@ class WatchedProcessor(Processor):
             return super().execute(command)
         finally:
             with self._log.single() as tx:
-                events = tx.event_log.read(before, 10_000).events
+                events = tx.event_log.read(before, 10_000)
             # a command within this one, as the release of what the broker refuses, has taken its own
             own = [event for event in events if event.event_id not in self._attributed]
             self._attributed |= {event.event_id for event in own}
@@ -367,7 +367,7 @@ def fired_by(act: Callable[[], None], store: Store) -> list[str]:
         before = tx.event_log.head()
     act()
     with store.single() as tx:
-        events = tx.event_log.read(before, 1_000).events
+        events = tx.event_log.read(before, 1_000)
     return [event.payload.event for event in events]
 
 

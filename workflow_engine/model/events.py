@@ -6,66 +6,48 @@ Payloads carry ids, names, states, times, error classes and bounded messages; ne
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from workflow_engine.errors import EventRefused
+from workflow_engine.model.payload_fields import (
+    MESSAGE_LIMIT,
+    PAYLOAD_LIMIT,
+    RUN_TIMES,
+    STEP_TIMES,
+    Actor,
+    BeganAt,
+    DispatchedAt,
+    ErrorClass,
+    ErrorMessage,
+    Internal,
+    Payload,
+    Personal,
+    Privacy,
+    Public,
+    Reason,
+    StartedAt,
+    SubmittedAt,
+    SubscriberName,
+    WorkflowName,
+    WorkflowVersion,
+    privacy_of,
+)
 
-MESSAGE_LIMIT: Final = 2_000
-"""Characters of an error message that an event keeps."""
-
-PAYLOAD_LIMIT: Final = 65_536
-"""Bytes of an event's payload as JSON."""
-
-
-class Privacy(StrEnum):
-    """Who may see a payload's field; each field has exactly one class."""
-
-    PUBLIC = "public"
-    """Names and numbers of the workflow's author; anybody who may see the run."""
-    INTERNAL = "internal"
-    """About the machinery: hosts, queues, error classes; operators."""
-    PERSONAL = "personal"
-    """May name or describe a person: free text and actors. The redaction hook sees these."""
-
-
-Public: Final = Field(json_schema_extra={"x-privacy": Privacy.PUBLIC.value})
-Internal: Final = Field(json_schema_extra={"x-privacy": Privacy.INTERNAL.value})
-Personal: Final = Field(json_schema_extra={"x-privacy": Privacy.PERSONAL.value})
-
-WorkflowName = Annotated[str, Public, Field(description="the workflow's name")]
-WorkflowVersion = Annotated[str, Public, Field(description="the workflow's version")]
-SubmittedAt = Annotated[datetime, Public, Field(description="when the run was stored")]
-BeganAt = Annotated[datetime | None, Public, Field(description="when its first step was claimed; null if none was")]
-DispatchedAt = Annotated[datetime, Public, Field(description="when the attempt was handed to Celery")]
-StartedAt = Annotated[datetime, Public, Field(description="when a worker claimed the attempt")]
-ErrorClass = Annotated[str, Internal, Field(description="the exception's class")]
-ErrorMessage = Annotated[
-    str, Personal, Field(max_length=MESSAGE_LIMIT, description="the exception's text, cut to that length")
+__all__ = [
+    "CATALOGUE",
+    "MESSAGE_LIMIT",
+    "PAYLOAD_LIMIT",
+    "Event",
+    "Internal",
+    "Payload",
+    "Personal",
+    "Privacy",
+    "Public",
+    "parse_payload",
+    "privacy_of",
 ]
-Reason = Annotated[str, Personal, Field(max_length=MESSAGE_LIMIT)]
-Actor = Annotated[str | None, Personal, Field(description="who asked, as they said")]
-SubscriberName = Annotated[str, Public, Field(description="the subscriber's name")]
-
-
-class Payload(BaseModel):
-    """Base of every payload; a subclass is one event of the catalogue."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    event: ClassVar[str]
-    """The event's name, ``<entity>.<what happened>``."""
-    schema_version: ClassVar[int] = 1
-    fired_by: ClassVar[str]
-    """The command or service that makes it true."""
-    frequency: ClassVar[str]
-    example: ClassVar[dict[str, Any]]
-
-
-_RUN_TIMES: Final = {"submitted_at": "2026-01-31T12:00:00Z", "started_at": "2026-01-31T12:00:00.020000Z"}
-_STEP_TIMES: Final = {"dispatched_at": "2026-01-31T12:00:01Z", "started_at": "2026-01-31T12:00:01.004000Z"}
 
 
 class RunSubmitted(Payload):
@@ -100,7 +82,7 @@ class RunSucceeded(Payload):
     event = "run.succeeded"
     fired_by = "CompleteStep"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **_RUN_TIMES}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
@@ -120,7 +102,7 @@ class RunFailed(Payload):
         "step": "charge",
         "error_class": "CardDeclined",
         "message": "insufficient funds",
-        **_RUN_TIMES,
+        **RUN_TIMES,
     }
 
     workflow: WorkflowName
@@ -151,7 +133,7 @@ class RunCancelled(Payload):
     event = "run.cancelled"
     fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **_RUN_TIMES}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
@@ -165,7 +147,7 @@ class RunExpired(Payload):
     event = "run.expired"
     fired_by = "ExpireRuns"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **_RUN_TIMES}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
@@ -216,7 +198,7 @@ class StepCompleted(Payload):
     event = "step.completed"
     fired_by = "CompleteStep"
     frequency = "at most once a step"
-    example: ClassVar = {"seconds": 0.82, **_STEP_TIMES}
+    example: ClassVar = {"seconds": 0.82, **STEP_TIMES}
 
     seconds: Annotated[float, Public, Field(description="how long the handler ran")]
     dispatched_at: DispatchedAt
@@ -233,7 +215,7 @@ class StepRetrying(Payload):
         "error_class": "GatewayTimeout",
         "message": "no answer",
         "delay_seconds": 2.0,
-        **_STEP_TIMES,
+        **STEP_TIMES,
     }
 
     error_class: ErrorClass
@@ -249,7 +231,7 @@ class StepLost(Payload):
     event = "step.lost"
     fired_by = "LoseStep"
     frequency = "once a lost attempt"
-    example: ClassVar = {"reason": "worker exited with signal 9 (SIGKILL)", **_STEP_TIMES}
+    example: ClassVar = {"reason": "worker exited with signal 9 (SIGKILL)", **STEP_TIMES}
 
     reason: Annotated[
         str, Internal, Field(max_length=MESSAGE_LIMIT, description="how its process ended, as far as known")
@@ -264,7 +246,7 @@ class StepFailed(Payload):
     event = "step.failed"
     fired_by = "FailStep, LoseStep, StopStep"
     frequency = "at most once a step"
-    example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds", **_STEP_TIMES}
+    example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds", **STEP_TIMES}
 
     error_class: ErrorClass
     message: ErrorMessage
@@ -399,16 +381,6 @@ def parse_payload(name: str, data: Mapping[str, Any]) -> Payload:
         return model.model_validate({name: value for name, value in data.items() if name in model.model_fields})
     except ValidationError as error:
         raise EventRefused(name, f"its payload breaks its schema: {error}") from None
-
-
-def privacy_of(payload: type[Payload]) -> dict[str, Privacy]:
-    """Return the privacy class of each field of a payload.
-
-    Raises:
-        KeyError: a field has none.
-    """
-    schema = payload.model_json_schema()["properties"]
-    return {name: Privacy(field["x-privacy"]) for name, field in schema.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

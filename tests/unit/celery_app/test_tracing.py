@@ -25,7 +25,7 @@ from workflow_engine.client.tracing import current_traceparent
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import StepAttempt
-from workflow_engine.model.records import Claim
+from workflow_engine.model.records import AttemptTimes, Claim, RunTimes
 from workflow_engine.model.trace_ids import step_context
 from workflow_engine.subscribers.otel import TellsOnce, make_provider
 
@@ -42,13 +42,11 @@ PLAN = compile_plan(_workflow)
 def claim(traceparent: str | None = None) -> Claim:
     """What a worker learns with a claim."""
     return Claim(
-        dispatched_at=NOON,
-        started_at=NOON,
+        attempt_times=AttemptTimes(dispatched_at=NOON, started_at=NOON),
+        run_times=RunTimes(submitted_at=NOON, started_at=NOON),
         correlation_id="order-17",
         traceparent=traceparent,
         run_priority=None,
-        run_submitted_at=NOON,
-        run_started_at=NOON,
         run_begun=False,
     )
 
