@@ -10,7 +10,9 @@ import pytest
 from tests.support.recording import RecordingDispatcher, claim, complete, fail, graph, key, run_all, submit
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.handlers.run import Submitted
+from workflow_engine.engine.payloads import redact_with
 from workflow_engine.engine.processor import Processor
+from workflow_engine.engine.redaction import Redaction
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import CancelRun, CompleteStep, SubmitRun
 from workflow_engine.model.events import CATALOGUE
@@ -164,3 +166,21 @@ def test_what_changes_nothing_is_not_announced(store: Store, dispatcher: Recordi
     claim(processor, message)
 
     assert len(rings) == 2
+
+
+def test_a_redaction_rewrites_what_is_stored_about_people_and_nothing_else(
+    store: Store, processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    redact_with(Redaction(lambda event, field, text: f"<{event} {field} {len(text)}>"))
+    try:
+        run_id = submit(processor, graph({"a": ()}), initiator="ada@example.com")
+        message = dispatcher.take("a")
+        claim(processor, message)
+        fail(processor, message)
+    finally:
+        redact_with(None)
+
+    told = {event.name: event.data for event in log_of(store, run_id)}
+    assert told["run.submitted"]["initiator"] == "<run.submitted initiator 15>"
+    assert told["step.failed"]["message"] == "<step.failed message 2>"
+    assert told["step.failed"]["error_class"] == "Boom"
