@@ -34,7 +34,7 @@ def test_a_run_that_nobody_starts_in_time_expires(lonely_stage: Stage) -> None:
 
     assert run.wait(timeout=10).state == "expired"
     assert set(states(run).values()) == {"cancelled"}
-    assert event_names(run)[:3] == ["run.submitted", "run.expired", "step.cancelled"]
+    assert event_names(run)[2:] == ["run.expired", *["step.cancelled"] * 4]
 
 
 def test_a_run_that_began_in_time_does_not_expire(running: Stage) -> None:
