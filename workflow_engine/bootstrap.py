@@ -121,8 +121,7 @@ class Engine:
     @cached_property
     def event_bell(self) -> EventBell:
         """Tells the relays that there are events."""
-        # A connection of its own: it must not wait for, nor take one from, the steps of this process.
-        return EventBell(Store(self._bell_database), every=timedelta(seconds=self.settings.event_notify_seconds))
+        return EventBell(self.store.database, every=timedelta(seconds=self.settings.event_notify_seconds))
 
     @cached_property
     def inline(self) -> InlineDelivery:
@@ -234,18 +233,13 @@ class Engine:
             if (made := self.__dict__.get(name)) is not None:
                 made.close()
         self.store.database.close()
-        for name in ("_relay_database", "_bell_database"):
-            if (database := self.__dict__.get(name)) is not None:
-                database.close()
+        if (relay_database := self.__dict__.get("_relay_database")) is not None:
+            relay_database.close()
 
     @cached_property
     def _announcer(self) -> Announcer:
         inline = self.inline
         return Announcer(self.event_bell.ring, inline or None, wanted=inline.names)
-
-    @cached_property
-    def _bell_database(self) -> Database:
-        return self._database(1)
 
     @cached_property
     def _relay_database(self) -> Database:

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         description="Import path of a function that rewrites an event's personal fields before they are stored.",
     )
     event_notify_seconds: float = Field(
-        default=0.01,
+        default=0.02,
         ge=0.001,
         le=60,
         description="How often, at most, a process tells the relay that there are events.",

@@ -9,7 +9,6 @@ import psycopg
 from workflow_engine.engine.event_bell import EventBell
 from workflow_engine.store.channels import EVENTS, Subscription
 from workflow_engine.store.database import Database
-from workflow_engine.store.transaction import Store
 
 
 def count(url: str, ring: EventBell, times: int, *, seconds: float) -> int:
@@ -22,7 +21,7 @@ def count(url: str, ring: EventBell, times: int, *, seconds: float) -> int:
 
 
 def test_a_ring_reaches_whoever_listens(database: Database) -> None:
-    bell = EventBell(Store(database), every=timedelta(seconds=60))
+    bell = EventBell(database, every=timedelta(seconds=60))
     with Subscription(database, EVENTS) as subscription:
         bell.ring()
 
@@ -31,14 +30,14 @@ def test_a_ring_reaches_whoever_listens(database: Database) -> None:
 
 
 def test_many_rings_are_few_notifications_and_the_last_one_is_told_too(database: Database) -> None:
-    bell = EventBell(Store(database), every=timedelta(seconds=0.2))
+    bell = EventBell(database, every=timedelta(seconds=0.2))
 
     assert 1 <= count(database.url, bell, 10_000, seconds=1) <= 3
     bell.close()
 
 
 def test_closing_tells_what_is_left(database: Database) -> None:
-    bell = EventBell(Store(database), every=timedelta(seconds=60))
+    bell = EventBell(database, every=timedelta(seconds=60))
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute(f"LISTEN {EVENTS}".encode())
         bell.ring()
@@ -52,7 +51,7 @@ def test_closing_tells_what_is_left(database: Database) -> None:
 
 def test_a_database_that_is_down_is_in_nobodys_way() -> None:
     nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing", max_connections=1)
-    bell = EventBell(Store(nowhere), every=timedelta(seconds=0.001))
+    bell = EventBell(nowhere, every=timedelta(seconds=0.001))
 
     for _ in range(100):
         bell.ring()
@@ -63,7 +62,7 @@ def test_a_database_that_is_down_is_in_nobodys_way() -> None:
 
 def test_a_forked_process_rings_by_itself(database: Database) -> None:
     own = Database(database.url, max_connections=1)
-    bell = EventBell(Store(own), every=timedelta(seconds=60))
+    bell = EventBell(own, every=timedelta(seconds=60))
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute(f"LISTEN {EVENTS}".encode())
         bell.ring()

@@ -5,8 +5,9 @@ import os
 from datetime import timedelta
 from threading import Condition, Thread
 
-from workflow_engine.errors import WorkflowEngineError
-from workflow_engine.store.transaction import Store
+from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.store.channels import EVENTS, Notifier
+from workflow_engine.store.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -18,9 +19,9 @@ class EventBell:
     it). A notification that is lost with its process costs the relay's poll interval, no event.
     """
 
-    def __init__(self, store: Store, *, every: timedelta) -> None:
+    def __init__(self, database: Database, *, every: timedelta) -> None:
         """Notify at most ``every`` so often; nothing is started before the first event."""
-        self._store = store
+        self._database = database
         self._pause = every.total_seconds()
         self._pid = 0
         self._rung = False
@@ -56,10 +57,16 @@ class EventBell:
         self._thread.start()
 
     def _run(self) -> None:
+        # A connection of its own: it must not wait for, nor take one from, the steps of this process.
+        notifier = Notifier(self._database, EVENTS)
         while self._next():
-            self._notify()
+            try:
+                notifier.notify()
+            except DatabaseUnavailable as error:
+                logger.debug("the relay was not told of events: %s", error)  # it looks by itself now and then
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, timeout=self._pause)
+        notifier.close()
 
     def _next(self) -> bool:
         """Wait until somebody has rung; False if nobody will any more."""
@@ -67,10 +74,3 @@ class EventBell:
             self._changed.wait_for(lambda: self._rung or self._closed)
             rung, self._rung = self._rung, False
             return rung
-
-    def _notify(self) -> None:
-        try:
-            with self._store.single() as tx:
-                tx.cursors.ring()
-        except WorkflowEngineError as error:
-            logger.debug("the relay was not told of events: %s", error)  # it looks by itself now and then

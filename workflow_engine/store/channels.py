@@ -1,4 +1,4 @@
-"""The NOTIFY channels, and waiting for a notification."""
+"""The NOTIFY channels: notifying, and waiting for it."""
 
 from types import TracebackType
 from typing import Self
@@ -7,11 +7,10 @@ import psycopg
 from psycopg import sql
 
 from workflow_engine.errors import DatabaseUnavailable
-from workflow_engine.store.database import Database
+from workflow_engine.store.database import Database, PgConnection
 
 READY = "wfe_ready"
 """A trigger notifies it when a step becomes ready outside the hot path."""
-
 
 EVENTS = "wfe_events"
 """Whoever has published notifies it, now and then: the relay reads on."""
@@ -47,3 +46,35 @@ class Subscription:
             return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(f"the listening connection broke: {error}") from error
+
+
+class Notifier:
+    """A connection of its own that notifies one channel, made when it is first needed and again after it broke."""
+
+    def __init__(self, database: Database, channel: str) -> None:
+        """Notify ``channel``."""
+        self._database = database
+        self._notification = sql.SQL("NOTIFY {}").format(sql.Identifier(channel)).as_string().encode()
+        self._connection: PgConnection | None = None
+
+    def notify(self) -> None:
+        """Wake whoever listens.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        if self._connection is None:
+            self._connection = self._database.connect()
+            # A notification changes nothing that could be lost: its commit need not wait for the disk.
+            self._connection.execute("SET synchronous_commit = off")
+        try:
+            self._connection.execute(self._notification)
+        except psycopg.OperationalError as error:
+            self.close()
+            raise DatabaseUnavailable(f"the notifying connection broke: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
