@@ -56,10 +56,10 @@ class Metrics:
         self._histograms: dict[Instrument, Histogram] = {}
         self._ports: list[MetricsPort] = []
 
-    def count(self, instrument: Instrument, labels: Mapping[str, str]) -> None:
-        """Add one to a counter."""
+    def count(self, instrument: Instrument, labels: Mapping[str, str], number: int = 1) -> None:
+        """Add to a counter."""
         counter = self._counters.get(instrument) or self._counter(instrument)
-        counter.add(1, self._limit.bounded(labels))
+        counter.add(number, self._limit.bounded(labels))
 
     def record(self, instrument: Instrument, labels: Mapping[str, str], value: float) -> None:
         """Put a value into a histogram."""

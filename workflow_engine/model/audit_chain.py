@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ class AuditEntry:
     """An event as the audit log keeps it."""
 
     event_id: str
+    """A UUID as PostgreSQL writes it: in lower case; so is the run's."""
     event: str
     namespace: str
     run_id: str | None
@@ -74,16 +74,18 @@ class Flaw:
     reason: str
 
 
-def link(previous: ChainEnd, entry: AuditEntry, recorded_at: datetime) -> AuditRow:
-    """Return the row that comes after ``previous``."""
+def link(previous: ChainEnd, entry: AuditEntry, recorded_at: datetime) -> tuple[AuditRow, bytes]:
+    """Return the row that comes after ``previous``, and the JSON that was hashed."""
     number = previous.number + 1
-    digest = row_hash(previous.hash, number, entry, recorded_at)
-    return AuditRow(entry=entry, number=number, recorded_at=recorded_at, previous_hash=previous.hash, hash=digest)
+    text = canonical_json(number, entry, recorded_at)
+    digest = row_hash(previous.hash, text)
+    row = AuditRow(entry=entry, number=number, recorded_at=recorded_at, previous_hash=previous.hash, hash=digest)
+    return row, text
 
 
-def row_hash(previous_hash: bytes, number: int, entry: AuditEntry, recorded_at: datetime) -> bytes:
-    """Return SHA-256 of the hash of the row before and this row's canonical JSON."""
-    return hashlib.sha256(previous_hash + canonical_json(number, entry, recorded_at)).digest()
+def row_hash(previous_hash: bytes, text: bytes) -> bytes:
+    """Return SHA-256 of the hash of the row before and a row's canonical JSON."""
+    return hashlib.sha256(previous_hash + text).digest()
 
 
 def canonical_json(number: int, entry: AuditEntry, recorded_at: datetime) -> bytes:
@@ -94,8 +96,6 @@ def canonical_json(number: int, entry: AuditEntry, recorded_at: datetime) -> byt
     """
     values: dict[str, Any] = {name: getattr(entry, name) for name in _FIELDS}
     values["number"] = number
-    values["event_id"] = _uuid(entry.event_id)
-    values["run_id"] = None if entry.run_id is None else _uuid(entry.run_id)
     values["occurred_at"] = _moment(entry.occurred_at)
     values["recorded_at"] = _moment(recorded_at)
     values["data"] = _plain(entry.data)
@@ -130,7 +130,7 @@ class ChainWalk:
             return Flaw(number=row.number, reason="was inserted: its number is there twice")
         if row.number > expected:
             return Flaw(number=expected, reason=_missing(expected, row.number - 1))
-        if row.hash != row_hash(row.previous_hash, row.number, row.entry, row.recorded_at):
+        if row.hash != row_hash(row.previous_hash, canonical_json(row.number, row.entry, row.recorded_at)):
             return Flaw(number=row.number, reason="was changed: its hash is not that of what it says")
         if row.previous_hash != self._end.hash:
             return Flaw(
@@ -172,10 +172,6 @@ _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure
 
 def _missing(first: int, last: int) -> str:
     return "is missing" if first == last else f"is missing, with all up to number {last}"
-
-
-def _uuid(text: str) -> str:
-    return str(uuid.UUID(text))
 
 
 def _moment(moment: datetime) -> str:

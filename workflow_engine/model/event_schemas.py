@@ -19,7 +19,7 @@ from workflow_engine.model.codec import event_as_values
 from workflow_engine.model.event_ids import event_id
 from workflow_engine.model.events import CATALOGUE, Payload, Privacy
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.trace_ids import event_context
+from workflow_engine.model.trace_ids import event_traceparent
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _ASYNCAPI_VERSION: Final = "3.0.0"
@@ -225,7 +225,7 @@ def example_event(name: str) -> EventRecord:
         step=step,
         attempt=attempt,
         correlation_id="order-17" if about_run else None,
-        traceparent=str(event_context(run_id, None, step, attempt)) if run_id else None,
+        traceparent=event_traceparent(run_id, None, step, attempt) if run_id else None,
         data=payload.example,
     )
 

@@ -49,11 +49,15 @@ def step_context(run_id: str, submitter: str | None, step: str, attempt: int) ->
     return TraceContext(trace_id=run.trace_id, span_id=_span_id(f"{run_id}.{step}.{attempt}"), sampled=run.sampled)
 
 
-def event_context(run_id: str, submitter: str | None, step: str | None, attempt: int | None) -> TraceContext:
-    """Return the span of what an event is about: an attempt, or the whole run."""
-    if step is None or attempt is None:
-        return run_context(run_id, submitter)
-    return step_context(run_id, submitter, step, attempt)
+def event_traceparent(run_id: str, submitter: str | None, step: str | None, attempt: int | None) -> str:
+    """Return the ``traceparent`` of the span of what an event is about: an attempt, or the whole run."""
+    if submitter is not None:
+        whole = run_context(run_id, submitter)
+        context = whole if step is None or attempt is None else step_context(run_id, submitter, step, attempt)
+        return str(context)
+    # The same, without the objects: every event that is read from the log has one.
+    span_id = _span_id(run_id if step is None or attempt is None else f"{run_id}.{step}.{attempt}")
+    return f"00-{run_id.replace('-', '')}-{span_id:016x}-01"
 
 
 def _span_id(subject: str) -> int:

@@ -1,6 +1,5 @@
 """The audit log: rows are added to its hash chain, read along it, and found by run, actor and time."""
 
-import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.audit_chain import Anchor, AuditEntry, AuditRow, ChainEnd, data_from_json, link
+from workflow_engine.store.arrays import text_array
 from workflow_engine.store.partitions import Month
 from workflow_engine.store.statements import statement
 from workflow_engine.store.tables.audit import audit_log
@@ -60,10 +60,12 @@ class AuditLog:
         rows = []
         end = ChainEnd(number=head.number, hash=head.hash)
         for entry in self._unknown(entries):
-            rows.append(link(end, entry, head.now))
-            end = ChainEnd(number=rows[-1].number, hash=rows[-1].hash)
+            row, text = link(end, entry, head.now)
+            rows.append(_with_hashes(text, row))
+            end = ChainEnd(number=row.number, hash=row.hash)
         if rows:
-            self._connection.execute(_APPEND, {**_columns(rows), "recorded_at": head.now})
+            values = {"rows": f"[{','.join(rows)}]", "last_number": end.number, "last_hash": end.hash}
+            self._connection.execute(_APPEND, values)
         return len(rows)
 
     def head(self) -> ChainEnd | None:
@@ -114,33 +116,20 @@ class AuditLog:
         """Return the events that the log does not have, each once."""
         events: dict[str, AuditEntry] = {}
         for entry in entries:
-            events.setdefault(str(uuid.UUID(entry.event_id)), entry)
-        values = {"event_ids": list(events), "occurred_at": [entry.occurred_at for entry in events.values()]}
+            events.setdefault(entry.event_id, entry)
+        values = {
+            "event_ids": text_array(events),
+            "occurred_at": text_array(entry.occurred_at.isoformat() for entry in events.values()),
+        }
         for row in self._connection.execute(_FIND, values):
             del events[row.event_id]
         return list(events.values())
 
 
-def _columns(rows: Sequence[AuditRow]) -> dict[str, Any]:
-    entries = [row.entry for row in rows]
-    return {
-        "numbers": [row.number for row in rows],
-        "event_ids": [entry.event_id for entry in entries],
-        "events": [entry.event for entry in entries],
-        "namespaces": [entry.namespace for entry in entries],
-        "run_ids": [entry.run_id for entry in entries],
-        "workflows": [entry.workflow for entry in entries],
-        "steps": [entry.step for entry in entries],
-        "attempts": [entry.attempt for entry in entries],
-        "actors": [entry.actor for entry in entries],
-        "correlation_ids": [entry.correlation_id for entry in entries],
-        "occurred_at": [entry.occurred_at for entry in entries],
-        "data": [json.dumps(entry.data) for entry in entries],
-        "previous_hashes": [row.previous_hash for row in rows],
-        "hashes": [row.hash for row in rows],
-        "last_number": rows[-1].number,
-        "last_hash": rows[-1].hash,
-    }
+def _with_hashes(text: bytes, row: AuditRow) -> str:
+    """Return the JSON that was hashed, its hashes added: one document is both hashed and stored."""
+    hashes = f'{{"previous_hash":"\\\\x{row.previous_hash.hex()}","hash":"\\\\x{row.hash.hex()}",'
+    return hashes + text.decode()[1:]
 
 
 def _row(row: Any) -> AuditRow:

@@ -11,7 +11,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.event_ids import cause_id, event_id
 from workflow_engine.model.events import Event
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.trace_ids import event_context
+from workflow_engine.model.trace_ids import event_traceparent
 from workflow_engine.store.statements import statement
 
 _APPEND = statement("append_events")
@@ -99,7 +99,6 @@ def event_record(row: Any) -> EventRecord:
     """Return a row of the log as an envelope."""
     run_id = None if row.run_id is None else RunId(str(row.run_id))
     subject = run_id or f"#{row.id}"
-    context = None if run_id is None else event_context(run_id, row.traceparent, row.step, row.attempt)
     return EventRecord(
         position=row.id,
         event_id=event_id(row.name, subject, row.step, row.attempt, row.occurred_at),
@@ -114,6 +113,6 @@ def event_record(row: Any) -> EventRecord:
         step=row.step,
         attempt=row.attempt,
         correlation_id=row.correlation_id,
-        traceparent=None if context is None else str(context),
+        traceparent=None if run_id is None else event_traceparent(run_id, row.traceparent, row.step, row.attempt),
         data=row.data,
     )

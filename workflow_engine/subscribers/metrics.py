@@ -1,10 +1,12 @@
 """MetricsSubscriber: events as metrics, from nothing but what the events say."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from workflow_engine.metrics import instruments
+from workflow_engine.metrics.instruments import Instrument
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
@@ -52,6 +54,7 @@ class MetricsSubscriber(Subscriber):
     name: ClassVar[str] = "metrics"
     subscribe_to: ClassVar[Sequence[str]] = ["*", "subscriber.*"]
     batch_size: ClassVar[int] = 1_000
+    max_wait: ClassVar[float] = 0.25
 
     def __init__(self, open_metrics: Callable[[], "Metrics | None"]) -> None:
         """Measure into what ``open_metrics`` returns in the process that delivers; None is nowhere."""
@@ -67,20 +70,27 @@ class MetricsSubscriber(Subscriber):
     def on_batch(self, events: Sequence[EventRecord]) -> None:
         """Count events."""
         if self._meter is not None:
-            for event in events:
-                self._meter.measure(event)
+            self._meter.measure(events)
 
 
 class EventMeter:
-    """Turns what an event says into measurements."""
+    """Turns what events say into measurements."""
 
     def __init__(self, metrics: "Metrics") -> None:
         """Measure into ``metrics``."""
         self._metrics = metrics
+        self._counts: Counter[tuple[Instrument, tuple[tuple[str, str], ...]]] = Counter()
 
-    def measure(self, event: EventRecord) -> None:
-        """Count an event, and what it says of its run or step."""
-        self._metrics.count(instruments.EVENTS, {"name": event.name})
+    def measure(self, events: Sequence[EventRecord]) -> None:
+        """Count events, and what they say of their runs or steps."""
+        for event in events:
+            self._measure(event)
+        for (instrument, labels), number in self._counts.items():
+            self._metrics.count(instrument, dict(labels), number)
+        self._counts.clear()
+
+    def _measure(self, event: EventRecord) -> None:
+        self._count(instruments.EVENTS, {"name": event.name})
         if (run_state := RUN_STATES.get(event.name)) is not None:
             self._count_run(event, run_state)
         elif (step_state := STEP_STATES.get(event.name)) is not None:
@@ -88,23 +98,23 @@ class EventMeter:
 
     def _count_run(self, event: EventRecord, state: RunState) -> None:
         labels = _run_labels(event)
-        self._metrics.count(instruments.RUNS, {**labels, "state": state.value})
+        self._count(instruments.RUNS, {**labels, "state": state.value})
         seconds = _seconds(_moment(event, "started_at"), event.occurred_at)
         if seconds is not None:
             self._metrics.record(instruments.RUN_DURATION, {**labels, "state": state.value}, seconds)
 
     def _count_step(self, event: EventRecord, state: StepState) -> None:
         labels = {**_run_labels(event), "step": event.step or _UNKNOWN}
-        self._metrics.count(instruments.STEPS, {**labels, "state": state.value})
+        self._count(instruments.STEPS, {**labels, "state": state.value})
         if event.name == _DISPATCHED:
             ready_at = _moment(event, "ready_at") or event.occurred_at
             self._metrics.record(
                 instruments.STEP_DISPATCH_LATENCY, labels, _seconds(ready_at, event.occurred_at) or 0.0
             )
         if event.name == _RETRYING:
-            self._metrics.count(instruments.STEP_RETRIES, labels)
+            self._count(instruments.STEP_RETRIES, labels)
         if event.name == _LOST:
-            self._metrics.count(instruments.STEPS_LOST, labels)
+            self._count(instruments.STEPS_LOST, labels)
         self._record_times(event, labels, state)
 
     def _record_times(self, event: EventRecord, labels: Mapping[str, str], state: StepState) -> None:
@@ -115,6 +125,10 @@ class EventMeter:
         ran = _seconds(started_at, event.occurred_at)
         if ran is not None and event.name != _LOST:
             self._metrics.record(instruments.STEP_DURATION, {**labels, "state": state.value}, ran)
+
+    def _count(self, instrument: Instrument, labels: Mapping[str, str]) -> None:
+        """Count until the batch is through: the same again and again costs one addition there."""
+        self._counts[instrument, tuple(labels.items())] += 1
 
 
 def _run_labels(event: EventRecord) -> dict[str, str]:

@@ -13,7 +13,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.event_ids import event_id
 from workflow_engine.model.events import CATALOGUE, Payload
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.trace_ids import event_context
+from workflow_engine.model.trace_ids import event_traceparent
 
 _WORKFLOW: Final = {
     "workflow": "order_fulfilment",
@@ -77,5 +77,5 @@ def _record(payload: type[Payload], data: dict[str, Any], own: Mapping[str, Any]
     run_id, step, attempt = about["run_id"], about["step"], about["attempt"]
     about.setdefault("correlation_id", run_id)
     about.setdefault("event_id", event_id(payload.event, run_id, step, attempt, about["occurred_at"]))
-    about.setdefault("traceparent", str(event_context(run_id, None, step, attempt)) if run_id else None)
+    about.setdefault("traceparent", event_traceparent(run_id, None, step, attempt) if run_id else None)
     return EventRecord(name=payload.event, version=payload.schema_version, data=data, **about)

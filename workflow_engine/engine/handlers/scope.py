@@ -11,7 +11,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.event_ids import cause_id, event_id
 from workflow_engine.model.events import CATALOGUE, Event
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.trace_ids import event_context
+from workflow_engine.model.trace_ids import event_traceparent
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.event_log import Fact
 from workflow_engine.store.transaction import Transaction
@@ -42,7 +42,7 @@ class RunEnvelope:
             step=event.step,
             attempt=event.attempt,
             correlation_id=self.correlation_id,
-            traceparent=str(event_context(self.run_id, self.traceparent, event.step, event.attempt)),
+            traceparent=event_traceparent(self.run_id, self.traceparent, event.step, event.attempt),
             data=json.loads(event.data),
         )
 
