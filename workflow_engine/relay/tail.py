@@ -20,8 +20,8 @@ MEMORY: Final = 10_000
 FIRST_LOOK: Final = 0.005
 """Seconds after which a gap is looked at again: it rings no bell when it closes by a rollback."""
 LAST_LOOK: Final = 0.5
-_BREATH: Final = 0.002
-"""Seconds between two reads: one that waits a little for the next transactions costs as much as one that does not."""
+_BREATH: Final = 0.02
+"""Seconds from one read to the next: one that waits for more transactions costs hardly more than one that does not."""
 _BLOCKED_BREATH: Final = 0.02
 """The same at a gap that stays, however often the bell rings of what is behind it."""
 
@@ -76,12 +76,13 @@ class Tail:
         self._poll_seconds = poll_seconds
         self._horizon = Horizon()
         self._horizon_lock = Lock()
-        self._changed = Condition()
+        lock = Lock()
+        self._changed = Condition(lock)
+        self._waiting = _Waiting(lock)
         self._window = Window(position, size=MEMORY)
         self._backoff = Backoff()
         self._rings = 0
         self._heard = -1  # the first read waits for no bell
-        self._hungry = 0
         self._due = self._not_before = monotonic()
         self._closed = False
 
@@ -107,7 +108,7 @@ class Tail:
             if position > self._window.position + MEMORY:
                 self._window = Window(position, size=MEMORY)
                 self._due = monotonic()
-                self._changed.notify_all()
+                self._wake_all()
 
     def ring(self) -> None:
         """Say that there are new events."""
@@ -118,13 +119,13 @@ class Tail:
     def nudge(self) -> None:
         """Make those who wait look whether they still should."""
         with self._changed:
-            self._changed.notify_all()
+            self._wake_all()
 
     def close(self) -> None:
         """Stop; nobody waits any more."""
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
+            self._wake_all()
 
     @property
     def is_closed(self) -> bool:
@@ -135,18 +136,21 @@ class Tail:
         """Return whether what follows ``position`` is in memory, or will be first."""
         return self._window.floor <= position
 
-    def after(self, position: int, limit: int, wait: float, stopped: Callable[[], bool]) -> list[EventRecord] | None:
-        """Return events that follow ``position``; empty after ``wait`` seconds without; None if it is not covered."""
+    def after(
+        self, position: int, limit: int, wait: float, stopped: Callable[[], bool], *, enough: int = 1
+    ) -> list[EventRecord] | None:
+        """Return what follows ``position`` once it is ``enough``, or ``wait`` seconds are over; None if not covered."""
         deadline = monotonic() + wait
         with self._changed:
-            while True:
-                if not self.covers(position):
-                    return None
-                events = self._window.after(position, limit)
+            while self.covers(position):
                 left = deadline - monotonic()
-                if events or left <= 0 or self._closed or stopped():
-                    return events
-                self._wait_hungry(left)
+                is_enough = self._window.position - position >= enough
+                if is_enough or left <= 0 or self._closed or stopped():
+                    return self._window.after(position, limit)
+                if not self._waiting:
+                    self._changed.notify_all()  # the reader rests while nobody waits
+                self._waiting.wait_for(position + enough, left)
+        return None
 
     def look(self, after: int) -> Look:
         """Read a page of the log; where a gap is open, find out who might still fill it."""
@@ -175,22 +179,19 @@ class Tail:
                     return
                 self._changed.wait(left)
 
-    def _wait_hungry(self, seconds: float) -> None:
-        self._hungry += 1
-        if self._hungry == 1:
-            self._changed.notify_all()
-        self._changed.wait(seconds)
-        self._hungry -= 1
+    def _wake_all(self) -> None:
+        self._changed.notify_all()
+        self._waiting.wake()
 
     def _wait_for_work(self) -> bool:
         with self._changed:
             while not self._closed:
                 now = monotonic()
                 due = self._not_before if self._rings != self._heard else max(self._due, self._not_before)
-                if self._hungry and now >= due:
+                if self._waiting and now >= due:
                     self._heard = self._rings
                     return True
-                self._changed.wait(due - now if self._hungry else None)
+                self._changed.wait(due - now if self._waiting else None)
         return False
 
     def _read_on(self) -> None:
@@ -204,8 +205,30 @@ class Tail:
             now = monotonic()
             self._due = now + pause
             self._not_before = now + min(pause, _BLOCKED_BREATH if look.is_blocked else _BREATH)
-            if look.events:
-                self._changed.notify_all()
+            self._waiting.wake(window.position)
+
+
+class _Waiting:
+    """Those who wait for the log to reach a place, each with a condition of its own: nobody is woken for too little."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self._conditions: dict[Condition, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._conditions)
+
+    def wait_for(self, place: int, seconds: float) -> None:
+        condition = Condition(self._lock)
+        self._conditions[condition] = place
+        condition.wait(seconds)
+        del self._conditions[condition]
+
+    def wake(self, place: int | None = None) -> None:
+        """Wake those whose place the log has reached; all of them where none is given."""
+        for condition, wanted in self._conditions.items():
+            if place is None or wanted <= place:
+                condition.notify()
 
 
 class Feed:
@@ -218,14 +241,20 @@ class Feed:
         self._backoff = Backoff()
 
     def after(
-        self, position: int, limit: int, *, wait: float, stopped: Callable[[], bool] = lambda: False
+        self,
+        position: int,
+        limit: int,
+        *,
+        wait: float,
+        stopped: Callable[[], bool] = lambda: False,
+        enough: int = 1,
     ) -> Sequence[EventRecord]:
-        """Return up to ``limit`` events after ``position``; none if ``wait`` seconds pass without, or it is stopped.
+        """Return up to ``limit`` events after ``position``, once there are ``enough`` or ``wait`` seconds are over.
 
         Raises:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
-        found = self._tail.after(position, limit, wait, stopped)
+        found = self._tail.after(position, limit, wait, stopped, enough=enough)
         return self._after_behind(position, limit, wait, stopped) if found is None else found
 
     def _after_behind(

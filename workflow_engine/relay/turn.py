@@ -106,7 +106,8 @@ class Turn:
         while len(batch) < size and not self._is_over():
             until = full_at if batch else monotonic() + self._patience()
             wait = max(until - monotonic(), 0.0)
-            events = self._feed.after(self._scanned, PAGE, wait=wait, stopped=self._is_over)
+            enough = min(size - len(batch), PAGE) if batch else 1  # the first one begins the wait for more
+            events = self._feed.after(self._scanned, PAGE, wait=wait, stopped=self._is_over, enough=enough)
             if not batch:
                 full_at = monotonic() + self._subscriber.max_wait
             self._pick(events, batch, size)
