@@ -1,5 +1,6 @@
 """The NOTIFY channels: notifying, and waiting for it."""
 
+from selectors import EVENT_READ, DefaultSelector
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +27,8 @@ class Subscription:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
         self._connection = database.connect()
+        self._selector = DefaultSelector()
+        self._selector.register(self._connection.pgconn.socket, EVENT_READ)
         self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
 
     def __enter__(self) -> Self:
@@ -34,18 +37,26 @@ class Subscription:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._selector.close()
         self._connection.close()
 
     def wait(self, seconds: float) -> bool:
-        """Return True once something was notified, False after ``seconds`` without.
+        """Return True once something was notified, False after ``seconds`` without, or before if it was something else.
 
         Raises:
             DatabaseUnavailable: the connection broke; notifications may have been missed.
         """
+        # Not by psycopg's notifies(): it looks ten times a second whether it was interrupted, and busy logs ring often.
+        if not self._selector.select(seconds):
+            return False
+        pgconn, heard = self._connection.pgconn, False
         try:
-            return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
+            pgconn.consume_input()
+            while pgconn.notifies() is not None:
+                heard = True
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(f"the listening connection broke: {error}") from error
+        return heard
 
 
 class Notifier:
