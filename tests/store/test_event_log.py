@@ -14,6 +14,7 @@ from workflow_engine.engine.payloads import redact_with
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.redaction import Redaction
 from workflow_engine.ids import RunId, new_run_id
+from workflow_engine.model.codec import UPCASTERS
 from workflow_engine.model.commands import CancelRun, CompleteStep, SubmitRun
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.records import EventRecord
@@ -184,3 +185,16 @@ def test_a_redaction_rewrites_what_is_stored_about_people_and_nothing_else(
     assert told["run.submitted"]["initiator"] == "<run.submitted initiator 15>"
     assert told["step.failed"]["message"] == "<step.failed message 2>"
     assert told["step.failed"]["error_class"] == "Boom"
+
+
+def test_what_an_older_program_wrote_is_read_in_the_newest_version(
+    store: Store, processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    monkeypatch.setattr(CATALOGUE["step.dispatched"], "schema_version", 2)
+    monkeypatch.setitem(UPCASTERS, ("step.dispatched", 1), lambda data: {**data, "triggered_by": "upcaster"})  # type: ignore[misc]
+
+    told = log_of(store, run_id)
+
+    assert [(event.name, event.version) for event in told] == [("run.submitted", 1), ("step.dispatched", 2)]
+    assert told[1].data["triggered_by"] == "upcaster"

@@ -71,12 +71,25 @@ def lift(event: EventRecord, upcasters: Mapping[tuple[str, int], Upcaster] = UPC
         raise EventRefused(
             event.name, f"has version {event.version}, and this program knows none after {newest}: upgrade it"
         )
+    event = upcast(event, upcasters)
+    known = {name: value for name, value in event.data.items() if name in model.model_fields}
+    parse_payload(event.name, known)
+    return replace(event, data=known)
+
+
+def upcast(event: EventRecord, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> EventRecord:
+    """Return an event with its payload in the newest version that this program knows; unchecked, as the log wrote it.
+
+    Raises:
+        EventRefused: a version is too old for the upcasters.
+    """
+    model = CATALOGUE.get(event.name)
+    if model is None or event.version >= model.schema_version:
+        return event
     data = event.data
-    for version in range(event.version, newest):
+    for version in range(event.version, model.schema_version):
         upcaster = upcasters.get((event.name, version))
         if upcaster is None:
             raise EventRefused(event.name, f"has no upcaster from version {version}")
         data = upcaster(data)
-    known = {name: value for name, value in data.items() if name in model.model_fields}
-    parse_payload(event.name, known)
-    return replace(event, version=newest, data=known)
+    return replace(event, version=model.schema_version, data=data)

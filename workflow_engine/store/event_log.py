@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from workflow_engine.ids import RunId
+from workflow_engine.model.codec import upcast
 from workflow_engine.model.event_ids import cause_id, event_id
 from workflow_engine.model.events import Event
 from workflow_engine.model.records import EventRecord
@@ -96,10 +97,10 @@ class EventLog:
 
 
 def event_record(row: Any) -> EventRecord:
-    """Return a row of the log as an envelope."""
+    """Return a row of the log as an envelope, its payload in the newest version."""
     run_id = None if row.run_id is None else RunId(str(row.run_id))
     subject = run_id or f"#{row.id}"
-    return EventRecord(
+    event = EventRecord(
         position=row.id,
         event_id=event_id(row.name, subject, row.step, row.attempt, row.occurred_at),
         causation_id=cause_id(row.cause, run_id, row.occurred_at),
@@ -116,3 +117,4 @@ def event_record(row: Any) -> EventRecord:
         traceparent=None if run_id is None else event_traceparent(run_id, row.traceparent, row.step, row.attempt),
         data=row.data,
     )
+    return upcast(event)
