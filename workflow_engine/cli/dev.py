@@ -73,6 +73,7 @@ def _tell(stack: Stack, loaded: list[str], seconds: float) -> None:
             "  Flower": stack.flower_url,
             "  PostgreSQL": stack.urls.database_url,
             "  Broker": stack.urls.broker_url,
+            "  Metrics": stack.metrics,
             "  Data and logs": str(stack.folder),
             "  Workflows": ", ".join(loaded) or "none: name their modules with --workflows",
         }

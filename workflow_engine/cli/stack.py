@@ -68,6 +68,7 @@ class Stack:
         self.folder = wanted.folder.absolute()
         self.flower_url = f"http://{LOOPBACK}:{choose_port(LOOPBACK, port_at_hand())}"
         self.workflows = tuple(wanted.workflows)
+        self._metrics_port = wanted.metrics_port
         self.urls: Urls
         self.finished = False
         """Whether ``use`` came to its end."""
@@ -85,6 +86,14 @@ class Stack:
             links={"Flower": self.flower_url},
             workflows=self.workflows,
         )
+
+    @property
+    def metrics(self) -> str:
+        """Where worker, coordinator and relay are measured."""
+        port = self._metrics_port
+        if not port:
+            return "off: set WFE_METRICS_PORT" if port is None else "on free ports, which the logs name"
+        return f"http://{LOOPBACK}:{port}/metrics (worker), :{port + 1} (coordinator), :{port + 2} (relay)"
 
     @property
     def logs(self) -> Path:

@@ -24,6 +24,7 @@ def test_what_the_table_names_answers(dev: Dev) -> None:
     facts = dict(line.strip().split(maxsplit=1) for line in printed.splitlines() if line.startswith("  "))
 
     assert facts["Workflows"] == "orders 1, elsewhere 2"
+    assert facts["Metrics"] == "off: set WFE_METRICS_PORT"
     with urllib.request.urlopen(f"{facts['Flower']}/api/workers?refresh=1", timeout=5) as answer:
         assert b"worker@" in answer.read()
     with psycopg.connect(facts["PostgreSQL"]) as database:
@@ -72,10 +73,11 @@ def test_given_servers_are_used_instead_of_started_and_data_is_forgotten_on_requ
 ) -> None:
     of_before = tmp_path / ".workflow_engine" / "postgres" / "data"
     of_before.mkdir(parents=True)
-    guest = start("dev", "--no-keep-data", cwd=tmp_path, **environment_of(dev.attached))
+    guest = start("dev", "--no-keep-data", cwd=tmp_path, WFE_METRICS_PORT="0", **environment_of(dev.attached))
 
     assert dev.attached.database_url in guest.wait_for("Ctrl-C stops everything")
     assert "none: name their modules with --workflows" in guest.output
+    assert "on free ports, which the logs name" in guest.output
     assert not of_before.exists()
     assert guest.stop() == 0
     assert not (tmp_path / ".workflow_engine" / "logs").exists()
