@@ -10,11 +10,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import floor, relay, report
+from benchmarks import floor, relay, report, subscribers
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
-from benchmarks.subscribers import subscriber_round
 
 OTHERS: Final = ("submit", "messages", "floor", "relay", "latency", "subscribers", "large")
 """What is measured beside the workloads."""
@@ -93,9 +92,9 @@ def _measure_events(name: str, session: Session, servers: Servers, rounds: int, 
         latencies = relay.latencies(configuration, servers.folder)
         say(report.print_latencies, latencies)
         return [each.as_json() for each in latencies]
-    rates_of = [subscriber_round(session, servers, number) for number in range(rounds)]
-    say(report.print_subscribers, rates_of)
-    return rates_of
+    timings = [subscribers.subscriber_round(session, servers, number) for number in range(rounds)]
+    say(report.print_subscribers, timings, subscribers.STEPS)
+    return report.rounds_as_json(timings)
 
 
 def _parser() -> argparse.ArgumentParser:

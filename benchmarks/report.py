@@ -9,7 +9,7 @@ from benchmarks.messages import LIMIT, Weights
 from benchmarks.relay import Latency
 from benchmarks.session import Growth, Round, Workload
 
-PARTS = ("worker", "pool", "postgres", "valkey", "client")
+PARTS = ("worker", "pool", "postgres", "valkey", "client", "relay")
 
 
 def ratios(rounds: Sequence[Round], contestant: str) -> list[float]:
@@ -66,14 +66,15 @@ def print_floor(floor: Mapping[str, float]) -> None:
         print(f"  {name}: {rate:,.0f}")
 
 
-def print_subscribers(rounds: Sequence[Mapping[str, float]]) -> None:
+def print_subscribers(rounds: Sequence[Round], steps: int) -> None:
     """Print what a relay with subscribers takes from the steps."""
-    print("\ndiamonds without subscribers, and with audit, metrics and one of everything; steps a second")
-    for name in ("without", "with"):
-        rates = [each[name] for each in rounds]
-        print(f"  {name}: {', '.join(f'{rate:,.0f}' for rate in rates)}; median {median(rates):,.0f}")
-    costs = [1 - each["with"] / each["without"] for each in rounds]
-    print(f"  cost: {', '.join(f'{cost:.1%}' for cost in costs)}; median {median(costs):.1%}")
+    print("\ndiamonds, by what subscribes to every event; steps a second")
+    for name in rounds[0]:
+        rates = [steps / each[name].finished for each in rounds]
+        cost = median(1 - each["none"].finished / each[name].finished for each in rounds)
+        against = "" if name == "none" else f", cost {cost:.1%}"
+        print(f"  {name}: {', '.join(f'{rate:,.0f}' for rate in rates)}; median {median(rates):,.0f}{against}")
+        print(f"    processor, ms a step: {_cpu(rounds, name, steps)}")
 
 
 def print_deliveries(rates: Sequence[float]) -> None:
