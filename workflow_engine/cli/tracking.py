@@ -10,22 +10,10 @@ from typing import Any, Final, Self
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.errors import RunTimeout
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
-from workflow_engine.model.step import FINAL_STEP_STATES, StepState
+from workflow_engine.model.step import FINAL_STEP_STATES, STEP_STATE_AFTER, StepState
 
 LOOK_SECONDS: Final = 0.1
 """Between two looks at a run."""
-
-_STATE_AFTER: Final[Mapping[str, StepState]] = {
-    "step.dispatched": StepState.DISPATCHED,
-    "step.released": StepState.READY,
-    "step.started": StepState.RUNNING,
-    "step.completed": StepState.SUCCEEDED,
-    "step.retrying": StepState.RETRYING,
-    "step.lost": StepState.READY,
-    "step.failed": StepState.FAILED,
-    "step.skipped": StepState.SKIPPED,
-    "step.cancelled": StepState.CANCELLED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +41,7 @@ class StepLine:
 
     def after(self, event: EventRecord) -> Self:
         """Return the line as it is after an event of its step."""
-        state = _STATE_AFTER.get(event.name)
+        state = STEP_STATE_AFTER.get(event.name)
         if state is None:
             return self
         starts = state is StepState.RUNNING

@@ -27,6 +27,17 @@ class RunState(StrEnum):
 
 FINAL_RUN_STATES: Final = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.EXPIRED})
 
+RUN_STATE_AFTER: Final[Mapping[str, RunState]] = {
+    "run.submitted": RunState.PENDING,
+    "run.started": RunState.RUNNING,
+    "run.succeeded": RunState.SUCCEEDED,
+    "run.failed": RunState.FAILED,
+    "run.cancelling": RunState.CANCELLING,
+    "run.cancelled": RunState.CANCELLED,
+    "run.expired": RunState.EXPIRED,
+}
+"""The state to which an event says that a run came."""
+
 
 class RunTrigger(StrEnum):
     """What moves a run."""

@@ -31,6 +31,19 @@ class StepState(StrEnum):
 
 FINAL_STEP_STATES: Final = frozenset({StepState.SUCCEEDED, StepState.FAILED, StepState.SKIPPED, StepState.CANCELLED})
 
+STEP_STATE_AFTER: Final[Mapping[str, StepState]] = {
+    "step.dispatched": StepState.DISPATCHED,
+    "step.released": StepState.READY,
+    "step.started": StepState.RUNNING,
+    "step.completed": StepState.SUCCEEDED,
+    "step.retrying": StepState.RETRYING,
+    "step.lost": StepState.READY,
+    "step.failed": StepState.FAILED,
+    "step.skipped": StepState.SKIPPED,
+    "step.cancelled": StepState.CANCELLED,
+}
+"""The state to which an event says that a step came."""
+
 
 class StepTrigger(StrEnum):
     """What moves a step."""

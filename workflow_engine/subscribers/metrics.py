@@ -8,36 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics.instruments import Instrument
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.run import RunState
-from workflow_engine.model.step import StepState
+from workflow_engine.model.run import RUN_STATE_AFTER, RunState
+from workflow_engine.model.step import STEP_STATE_AFTER, StepState
 from workflow_engine.relay.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from workflow_engine.metrics.meter import Metrics
-
-RUN_STATES: Final[Mapping[str, RunState]] = {
-    "run.submitted": RunState.PENDING,
-    "run.started": RunState.RUNNING,
-    "run.succeeded": RunState.SUCCEEDED,
-    "run.failed": RunState.FAILED,
-    "run.cancelling": RunState.CANCELLING,
-    "run.cancelled": RunState.CANCELLED,
-    "run.expired": RunState.EXPIRED,
-}
-"""The state to which an event says that a run came."""
-
-STEP_STATES: Final[Mapping[str, StepState]] = {
-    "step.dispatched": StepState.DISPATCHED,
-    "step.released": StepState.READY,
-    "step.started": StepState.RUNNING,
-    "step.completed": StepState.SUCCEEDED,
-    "step.retrying": StepState.RETRYING,
-    "step.lost": StepState.READY,
-    "step.failed": StepState.FAILED,
-    "step.skipped": StepState.SKIPPED,
-    "step.cancelled": StepState.CANCELLED,
-}
-"""The state to which an event says that a step came."""
 
 _LOST: Final = "step.lost"
 _RETRYING: Final = "step.retrying"
@@ -91,9 +67,9 @@ class EventMeter:
 
     def _measure(self, event: EventRecord) -> None:
         self._count(instruments.EVENTS, {"name": event.name})
-        if (run_state := RUN_STATES.get(event.name)) is not None:
+        if (run_state := RUN_STATE_AFTER.get(event.name)) is not None:
             self._count_run(event, run_state)
-        elif (step_state := STEP_STATES.get(event.name)) is not None:
+        elif (step_state := STEP_STATE_AFTER.get(event.name)) is not None:
             self._count_step(event, step_state)
 
     def _count_run(self, event: EventRecord, state: RunState) -> None:

@@ -23,9 +23,9 @@ from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics, wa
 from workflow_engine.metrics.otlp import otlp_reader
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.run import RunState
-from workflow_engine.model.step import StepState
-from workflow_engine.subscribers.metrics import RUN_STATES, STEP_STATES, MetricsSubscriber
+from workflow_engine.model.run import RUN_STATE_AFTER, RunState
+from workflow_engine.model.step import STEP_STATE_AFTER, StepState
+from workflow_engine.subscribers.metrics import MetricsSubscriber
 from workflow_engine.testing import an_event
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -114,8 +114,8 @@ def test_the_port_shows_an_instrument_as_it_is_declared(metrics: Metrics, instru
 
 
 def test_every_event_of_a_run_or_step_has_its_state() -> None:
-    assert RUN_STATES.keys() == {name for name in CATALOGUE if name.startswith("run.")}
-    assert STEP_STATES.keys() == {name for name in CATALOGUE if name.startswith("step.")}
+    assert RUN_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("run.")}
+    assert STEP_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("step.")}
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -125,7 +125,7 @@ def test_an_event_is_counted_by_its_name(page_after: Callable[..., Page], name: 
     assert page.values("wfe_events_total", "name") == {name: 2}
 
 
-@pytest.mark.parametrize(("name", "state"), RUN_STATES.items())
+@pytest.mark.parametrize(("name", "state"), RUN_STATE_AFTER.items())
 def test_a_runs_event_counts_the_state_it_came_to(page_after: Callable[..., Page], name: str, state: RunState) -> None:
     page = page_after(an_event(name))
 
@@ -133,7 +133,7 @@ def test_a_runs_event_counts_the_state_it_came_to(page_after: Callable[..., Page
     assert page.value("wfe_runs_total", **OF_THE_RUN, state=state) == 1
 
 
-@pytest.mark.parametrize(("name", "state"), STEP_STATES.items())
+@pytest.mark.parametrize(("name", "state"), STEP_STATE_AFTER.items())
 def test_a_steps_event_counts_the_state_it_came_to(
     page_after: Callable[..., Page], name: str, state: StepState
 ) -> None:
@@ -251,7 +251,7 @@ def test_ten_thousand_workflows_make_a_bounded_number_of_series(page_after: Call
 
 def test_as_many_steps_as_have_names_keep_every_state(page_after: Callable[..., Page]) -> None:
     """OpenTelemetry has a limit of its own, which is lower than their product."""
-    page = page_after(*(an_event(name, step=f"s{number}") for number in range(1_100) for name in STEP_STATES))
+    page = page_after(*(an_event(name, step=f"s{number}") for number in range(1_100) for name in STEP_STATE_AFTER))
 
     assert page.value("wfe_steps_total", **OF_THE_RUN, step="s999", state="succeeded") == 1
     assert page.value("wfe_steps_total", **dict.fromkeys(OF_THE_STEP, "other"), state="succeeded") == 100
