@@ -118,15 +118,22 @@ def submitting(receiver: OtlpReceiver, *, instrumented: bool) -> Iterator[Tracer
         provider.shutdown()
 
 
-def start_worker(stage: Stage, receiver: OtlpReceiver, **variables: str) -> WorkerProcess:
+def start_worker(stage: Stage, receiver: OtlpReceiver, *options: str, **variables: str) -> WorkerProcess:
     """Start a worker that traces."""
-    return stage.start_worker("-c2", app=APP, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint, **SOON, **variables)
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
+    return stage.start_worker("-c2", *options, app=APP, **endpoint, **SOON, **variables)
 
 
 def is_whole(spans: list[ReceivedSpan]) -> bool:
     """Whether there is one root, and every other span's parent is there."""
     ids = {span.span_id for span in spans}
     return [span.parent_id for span in spans if span.parent_id not in ids] == [""]
+
+
+def orphans(spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
+    """Return the spans whose parents have not arrived."""
+    ids = {span.span_id for span in spans}
+    return [span for span in spans if span.parent_id and span.parent_id not in ids]
 
 
 def attempt_of(span: ReceivedSpan) -> tuple[str, int]:
@@ -353,6 +360,25 @@ def test_the_call_of_an_api_step_is_below_its_handler_and_the_server_is_told(
     assert by_name["GET"].parent_id == by_name["handle paying.pay"].span_id
     assert by_name["GET"].attributes["http.response.status_code"] == 200
     assert shop.traceparents == [f"00-{run.id.replace('-', '')}-{by_name['GET'].span_id}-01"]
+
+
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_steps_beside_each_other_in_one_process_keep_their_spans_apart(
+    traced_stage: Stage, receiver: OtlpReceiver, pool: str
+) -> None:
+    start_worker(traced_stage, receiver, "--pool", pool)
+    with opened_shop() as shop:
+        runs = traced_stage.client.submit_many(traced_app.paying, [{"url": shop.url}] * 10)
+        assert wait_for_all(runs) == ["succeeded"] * 10
+        wait_until(
+            lambda: Counter(span.name for span in receiver.spans())["GET"] == 10 and not orphans(receiver.spans()),
+            why="all spans have arrived",
+        )
+
+    for run in runs:
+        spans = {span.name: span for span in receiver.spans() if span.trace_id == run.id.replace("-", "")}
+        assert spans["handle paying.pay"].parent_id == spans["step paying.pay"].span_id
+        assert spans["GET"].parent_id == spans["handle paying.pay"].span_id
 
 
 def test_an_applications_own_provider_gets_the_handlers_spans(traced_stage: Stage, receiver: OtlpReceiver) -> None:

@@ -90,9 +90,9 @@ class Tracing:
     def _provider(self) -> Any:
         """Return the provider of spans, made if it must be; None if nobody wants spans."""
         found = _global_provider()
-        if found is not None or not self._is_asked_for or self._make_provider is None:
+        if found is not None or not self._is_asked_for:
             return found
-        with self._lock:
+        with self._lock:  # whoever comes while another thread makes it waits for it
             make, self._make_provider = self._make_provider, None
             if make is not None:
                 self._spans.install(make)
