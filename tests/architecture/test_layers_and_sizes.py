@@ -22,13 +22,13 @@ LONGEST_FUNCTION = 45
 # New names are added here on purpose; a name that leaves breaks somebody.
 # fmt: off
 PUBLIC = [
-    "ApiRequest", "ApiStepHandler",
-    "AsyncClient", "BrokerUnavailable", "Client", "ConfigurationError", "CyclicWorkflow", "DatabaseNotMigrated",
-    "DatabaseUnavailable", "DefinitionChanged", "DefinitionError", "Engine", "EventRecord", "FailurePolicy",
-    "IdempotencyConflict", "IllegalTransition", "InvalidInput", "NonRetryable", "Plan", "Priority",
-    "ResultNotStorable", "Retry", "RetryAfter", "RunHandle", "RunNotFound", "RunTimeout", "Settings", "Step",
-    "StepCancelled", "StepContext", "StepHandler", "StepTimeout", "Subscriber", "Workflow", "WorkflowEngineError",
-    "WorkflowNotFound", "compile_plan", "install",
+    "ApiRequest", "ApiStepHandler", "AsyncClient", "BrokerUnavailable", "Client", "ConfigurationError",
+    "CyclicWorkflow", "DatabaseNotMigrated", "DatabaseUnavailable", "DeadLetterNotFound", "DefinitionChanged",
+    "DefinitionError", "Engine", "EventRecord", "EventRefused", "FailurePolicy", "IdempotencyConflict",
+    "IllegalTransition", "InvalidInput", "NonRetryable", "Plan", "Priority", "ResultNotStorable", "Retry",
+    "RetryAfter", "RunHandle", "RunNotFound", "RunTimeout", "Settings", "Step", "StepCancelled", "StepContext",
+    "StepHandler", "StepTimeout", "Subscriber", "SubscriberError", "SubscriberNotFound", "Workflow",
+    "WorkflowEngineError", "WorkflowNotFound", "compile_plan", "install",
 ]
 # fmt: on
 
