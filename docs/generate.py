@@ -212,13 +212,12 @@ def render_errors() -> str:
 def _tree(cls: type[Exception], depth: int = 0) -> Iterator[tuple[type[Exception], int]]:
     yield cls, depth
     for child in vars(errors).values():
-        if isinstance(child, type) and cls in child.__bases__:
+        if isinstance(child, type) and cls is child.__bases__[0]:
             yield from _tree(child, depth + 1)
 
 
 def _meaning(cls: type[Exception]) -> str:
-    also = [base.__name__ for base in cls.__mro__ if base.__module__ == "builtins" and issubclass(base, OSError)]
-    return _doc(cls) + (f" Also a `{also[0]}`." if also else "")
+    return _doc(cls) + "".join(f" Also a `{base.__name__}`." for base in cls.__bases__[1:])
 
 
 def _attributes(cls: type) -> list[str]:

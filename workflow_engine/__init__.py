@@ -4,6 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from workflow_engine.errors import (
+    ApiCallFailed,
+    ApiCallRefused,
+    ApiTokenMissing,
     BrokerUnavailable,
     ConfigurationError,
     CyclicWorkflow,
@@ -69,8 +72,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "ApiCallFailed",
+    "ApiCallRefused",
     "ApiRequest",
     "ApiStepHandler",
+    "ApiTokenMissing",
     "AsyncClient",
     "BrokerUnavailable",
     "Client",

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Any, Final, NoReturn
 
 import httpx
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -28,12 +28,13 @@ from workflow_engine.clock import SystemClock
 from workflow_engine.definitions.context import StepContext
 from workflow_engine.definitions.handlers import StepHandler
 from workflow_engine.errors import (
-    ConfigurationError,
+    ApiCallFailed,
+    ApiCallRefused,
+    ApiTokenMissing,
     DefinitionError,
     NonRetryable,
     ResultNotStorable,
     RetryAfter,
-    WorkflowEngineError,
 )
 
 EXCERPT_LIMIT: Final = 500
@@ -48,26 +49,6 @@ _REDACTED: Final = "REDACTED"
 _FIELDS: Final = ("method", "url", "json", "headers", "timeout", "auth", "follow_redirects", "response_limit")
 _propagator: Final = TraceContextTextMapPropagator()
 _calling: Final[ContextVar[bool]] = ContextVar("wfe_api_call", default=False)
-
-
-class ApiTokenMissing(ConfigurationError, NonRetryable):
-    """The environment variable that ``auth`` names holds no token; the message never shows its value."""
-
-
-class ApiCallRefused(NonRetryable):
-    """The answer says that asking again would not help."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.code = status
-
-
-class ApiCallFailed(WorkflowEngineError):
-    """No answer, or one that may be better next time; ``code`` is its status, None without an answer."""
-
-    def __init__(self, status: int | None, message: str) -> None:
-        super().__init__(message)
-        self.code = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,9 +188,9 @@ def _headers(request: ApiRequest, ctx: StepContext, token: str | None) -> httpx.
         headers.setdefault("Idempotency-Key", ctx.idempotency_key)
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    context: dict[str, str] = {}
-    _propagator.inject(context)
-    headers.update(context)
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    headers.update(carrier)
     return headers
 
 
@@ -229,12 +210,16 @@ def _api_call_span(request: ApiRequest) -> Iterator[Span]:
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
+        # opentelemetry-instrumentation-httpx, where it is installed, would make a second one of the same call.
+        token = context.attach(context.set_value(context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, True))  # noqa: SLF001
         try:
             yield span
         except BaseException as error:
             span.set_attribute("error.type", _error_type(error))
             span.set_status(Status(StatusCode.ERROR))
             raise
+        finally:
+            context.detach(token)
 
 
 def _error_type(error: BaseException) -> str:

@@ -8,6 +8,7 @@
     │   ├── CyclicWorkflow
     │   └── DefinitionChanged      another definition under a registered version
     ├── ConfigurationError         a setting that is missing or wrong
+    │   └── ApiTokenMissing        the token of an API step; also NonRetryable
     ├── InvalidInput               input, result or option refused at the door
     │   └── ResultNotStorable      a step's result is not JSON, breaks its model or is too large
     ├── EventRefused               an event that is not in the catalogue, breaks its schema or is too large
@@ -18,6 +19,8 @@
     ├── DatabaseUnavailable / DatabaseNotMigrated / BrokerUnavailable
     ├── RunTimeout                 ``run.wait(timeout=…)`` ran out
     ├── NonRetryable / RetryAfter  raised by step handlers
+    │   └── ApiCallRefused         an API answered that asking again would not help
+    ├── ApiCallFailed              an API did not answer, or may answer better next time
     ├── StepCancelled              raised inside a handler by ``ctx.heartbeat()``
     └── HandlerExited / WorkerLost why an attempt failed, where the handler did not say
 """
@@ -167,6 +170,26 @@ class RetryAfter(WorkflowEngineError):
             raise InvalidInput("delay", f"must be at most {_LONGEST_DELAY.days} days, not {delay!r}")
         self.delay = timedelta(seconds=max(seconds, 0))
         super().__init__(reason or f"try again after {self.delay.total_seconds():g} s")
+
+
+class ApiTokenMissing(ConfigurationError, NonRetryable):
+    """The environment variable that an API step's ``auth`` names holds no token; the message never shows its value."""
+
+
+class ApiCallRefused(NonRetryable):
+    """An API's answer says that asking again would not help; ``code`` is its HTTP status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ApiCallFailed(WorkflowEngineError):
+    """An API did not answer (``code`` is None), or answered with an HTTP status that may be better next time."""
+
+    def __init__(self, code: int | None, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class HandlerExited(WorkflowEngineError):

@@ -10,13 +10,18 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.support.http_server import Answer, HttpServer, http_server, json_answer
 from workflow_engine import (
+    ApiCallFailed,
+    ApiCallRefused,
+    ApiRequest,
     ApiStepHandler,
+    ApiTokenMissing,
     ConfigurationError,
     DefinitionError,
     NonRetryable,
@@ -25,7 +30,7 @@ from workflow_engine import (
     StepContext,
     api_step,
 )
-from workflow_engine.api_step import ApiCallFailed, ApiCallRefused, ApiRequest, shown_url
+from workflow_engine.api_step import shown_url
 from workflow_engine.clock import SystemClock
 
 CONTEXT = StepContext(
@@ -45,6 +50,13 @@ def call(server: HttpServer, *answers: Answer, **options: Any) -> Any:
     """Make one call and return its result."""
     server.answers = list(answers) or server.answers
     return ApiStepHandler(**{"url": f"{server.url}/orders", **options})(CONTEXT)
+
+
+def traceparent_of(span: ReadableSpan) -> str:
+    """Return the header that names a span."""
+    context = span.get_span_context()
+    assert context is not None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
 @pytest.mark.parametrize(
@@ -180,9 +192,10 @@ def test_a_token_that_cannot_be_sent_fails_the_step_by_its_name(
 ) -> None:
     monkeypatch.setenv("SHOP_TOKEN", token)
 
-    with pytest.raises(ConfigurationError, match=r"^SHOP_TOKEN: ") as caught:
+    with pytest.raises(ApiTokenMissing, match=r"^SHOP_TOKEN: ") as caught:
         call(server, auth="SHOP_TOKEN")
 
+    assert isinstance(caught.value, ConfigurationError)
     assert isinstance(caught.value, NonRetryable)
     assert "lines" not in str(caught.value)
 
@@ -202,16 +215,31 @@ def test_cookies_of_one_call_do_not_go_out_with_another(server: HttpServer) -> N
     assert "cookie" not in server.asked[1].headers
 
 
-def test_a_call_is_a_client_span_below_the_handlers(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Every span that ends in this process."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    return exporter
 
-    with provider.get_tracer("test").start_as_current_span("handle") as above, pytest.raises(ApiCallRefused):
+
+@pytest.fixture
+def instrumented(spans: InMemorySpanExporter) -> Iterator[None]:
+    """The instrumentation of httpx, as an application turns it on."""
+    HTTPXClientInstrumentor().instrument()
+    try:
+        yield
+    finally:
+        HTTPXClientInstrumentor().uninstrument()
+
+
+def test_a_call_is_a_client_span_below_the_handlers(server: HttpServer, spans: InMemorySpanExporter) -> None:
+    with trace.get_tracer("test").start_as_current_span("handle") as above, pytest.raises(ApiCallRefused):
         call(server, Answer(status=404), url=f"{server.url}/a?key=s3cret")
 
-    span = next(each for each in exporter.get_finished_spans() if each.name == "GET")
+    span = next(each for each in spans.get_finished_spans() if each.name == "GET")
     assert span.parent is not None
     assert span.parent.span_id == above.get_span_context().span_id
     assert span.kind is trace.SpanKind.CLIENT
@@ -224,9 +252,20 @@ def test_a_call_is_a_client_span_below_the_handlers(server: HttpServer, monkeypa
         "http.response.status_code": 404,
         "error.type": "404",
     }
-    context = span.get_span_context()
-    assert context is not None
-    assert server.asked[0].headers["traceparent"].startswith(f"00-{context.trace_id:032x}-{context.span_id:016x}-")
+    assert server.asked[0].headers["traceparent"] == traceparent_of(span)
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_an_instrumented_httpx_adds_no_second_span_to_a_call(server: HttpServer, spans: InMemorySpanExporter) -> None:
+    with pytest.raises(ApiCallFailed):
+        call(server, Answer(status=503))
+    httpx.get(server.url)
+
+    ours, theirs = spans.get_finished_spans()
+    assert [span.kind for span in (ours, theirs)] == [trace.SpanKind.CLIENT] * 2
+    assert ours.instrumentation_scope is not None
+    assert ours.instrumentation_scope.name == "workflow_engine.api_step"
+    assert [asked.headers["traceparent"] for asked in server.asked] == [traceparent_of(ours), traceparent_of(theirs)]
 
 
 @pytest.mark.parametrize(
