@@ -65,6 +65,8 @@ def configure_logging(level: str, log_format: str) -> None:
     """Write this process's log to stderr, unless the application has set up its own."""
     logging.basicConfig(level=level, format=_TEXT)
     shape_logger(logging.getLogger(), log_format)
+    if log_format == "json":
+        logging.captureWarnings(True)  # they would be lines of text between those of JSON
 
 
 def shape_logger(logger: logging.Logger, log_format: str) -> None:

@@ -1,5 +1,9 @@
 """The app of ``wfe flower``: it looks at the broker and at results, and imports no workflow."""
 
 from workflow_engine.bootstrap import Engine
+from workflow_engine.logs import configure_logging
 
-app = Engine(application_name="wfe flower").app
+_engine = Engine(application_name="wfe flower")
+if _engine.settings.log_format == "json":
+    configure_logging(_engine.settings.log_level, "json")  # Tornado leaves a log alone that is set up already
+app = _engine.app

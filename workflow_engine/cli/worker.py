@@ -34,4 +34,6 @@ def worker(ctx: click.Context, options: Sequence[str]) -> None:
     settings = settings_here()
     # Ours come first: of an option given twice, the last one counts.
     ours = ["--hostname", f"wfe-{os.getpid()}@%h", "--loglevel", settings.log_level]
-    become_celery("workflow_engine.cli.worker_app", ["worker", *ours, *options], environment(settings))
+    # The banner is no log line.
+    quiet = ["--quiet"] if settings.log_format == "json" else []
+    become_celery("workflow_engine.cli.worker_app", [*quiet, "worker", *ours, *options], environment(settings))
