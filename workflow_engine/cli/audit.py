@@ -67,6 +67,7 @@ def verify(ctx: click.Context, from_month: Month | None, as_json: bool) -> None:
 
 
 @audit.command("list")
+@click.option("--namespace", help="Only what happened in this namespace.")
 @click.option("--run", "run_id", type=click.UUID, metavar="RUN_ID", help="Only what happened to this run.")
 @click.option("--actor", help="Only what this actor did; `engine` is what nobody asked for.")
 @click.option("--since", callback=_moment, metavar="TIME", help="Only what happened at this time or later.")

@@ -36,6 +36,7 @@ _AT_A_TIME: Final = 2_000
 class AuditFilter:
     """Which rows of the audit log are wanted; None leaves a field open."""
 
+    namespace: str | None = None
     run_id: RunId | None = None
     actor: str | None = None
     since: datetime | None = None
@@ -99,6 +100,8 @@ class AuditLog:
         """Return the newest rows that fit, newest first."""
         columns = audit_log.c
         query = select(audit_log).order_by(columns.occurred_at.desc(), columns.number.desc()).limit(limit)
+        if wanted.namespace is not None:
+            query = query.where(columns.namespace == wanted.namespace)
         if wanted.run_id is not None:
             query = query.where(columns.run_id == uuid.UUID(wanted.run_id))
         if wanted.actor is not None:

@@ -28,9 +28,10 @@ def command(own_store: Store) -> Wfe:
 
 @pytest.fixture
 def rows(own_store: Store) -> list[str]:
-    """Five audit rows: one by ada, the others by the engine; the ids of their runs."""
+    """Five audit rows: one by ada, elsewhere, the others by the engine; the ids of their runs."""
     cancelling = {"reason": None, "actor": "ada", "running_steps": 0}
-    found = [*events(4), an_event(NOON + timedelta(days=1), name="run.cancelling", step=None, data=cancelling)]
+    elsewhere: dict[str, Any] = {"namespace": "elsewhere", "step": None, "data": cancelling}
+    found = [*events(4), an_event(NOON + timedelta(days=1), name="run.cancelling", **elsewhere)]
     AuditSubscriber(own_store).on_batch(found)
     return [str(event.run_id) for event in found]
 
@@ -79,6 +80,8 @@ def test_a_month_to_begin_with_leaves_out_what_was_before(command: Wfe, rows: li
     [
         ([], [5, 4, 3, 2, 1]),
         (["--limit", "2"], [5, 4]),
+        (["--namespace", "elsewhere"], [5]),
+        (["--namespace", "default", "--limit", "2"], [4, 3]),
         (["--actor", "ada"], [5]),
         (["--actor", "engine"], [4, 3, 2, 1]),
         (["--since", "2026-03-15T12:00:02Z", "--until", "2026-03-16T00:00:00Z"], [4, 3]),
