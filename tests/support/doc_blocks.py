@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
+
+import yaml
 
 from tests.support.processes import wait_until
 from workflow_engine.embedded.ports import free_port
@@ -23,7 +26,7 @@ PLACEHOLDER_BROKER: Final = "redis://host:6379/"
 """How the pages write the addresses of servers; a reader puts the real ones in their place."""
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE_NAME: Final = re.compile(r"# (\w+\.(?:py|toml))\n")
+_FILE_NAME: Final = re.compile(r"# (\w+\.(?:py|toml|yaml))\n")
 _RUN_ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _EXIT: Final = re.compile(r"#.*\bexits? (?:with )?(\d)")
 _LASTING: Final[Mapping[str, str]] = {
@@ -122,7 +125,8 @@ class Reader:
             "python": self._run_python,
             "shell": self._run_shell,
             "": self._run_shell,
-            "toml": self._write_toml,
+            "toml": partial(self._write_settings, tomllib.loads),
+            "yaml": partial(self._write_settings, yaml.safe_load),
             "json": lambda block, text: json.loads(text),
             "text": self._compare,
             "mermaid": lambda block, text: None,
@@ -145,10 +149,10 @@ class Reader:
         else:
             self._output = self._run([sys.executable, name], str(block))
 
-    def _write_toml(self, block: Block, text: str) -> None:
+    def _write_settings(self, parse: Callable[[str], object], block: Block, text: str) -> None:
         named = _FILE_NAME.match(text)
         assert named, f"{block}: the first line does not say which file it is"
-        tomllib.loads(text)
+        parse(text)
         (self._folder / named[1]).write_text(text)
 
     def _run_shell(self, block: Block, text: str) -> None:

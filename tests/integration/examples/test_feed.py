@@ -33,7 +33,7 @@ def life() -> list[EventRecord]:
 @pytest.mark.parametrize(
     "order", [[0, 1, 2], [0, 1, 2, 0, 1, 2], [2, 0, 1], [1, 2, 2, 0]], ids=["once", "again", "late", "both"]
 )
-def test_the_newest_event_of_a_run_wins_however_they_come(feed: Feed, fresh_database: str, order: Sequence[int]) -> None:
+def test_the_newest_event_of_a_run_wins(feed: Feed, fresh_database: str, order: Sequence[int]) -> None:
     events = life()
 
     feed.on_batch([events[number] for number in order])
