@@ -89,7 +89,7 @@ def _measure_events(name: str, session: Session, servers: Servers, rounds: int, 
         say(report.print_deliveries, delivered)
         return delivered
     if name == "latency":
-        latencies = relay.latencies(configuration, servers.folder)
+        latencies = relay.latencies(session, configuration, servers.folder)
         say(report.print_latencies, latencies)
         return [each.as_json() for each in latencies]
     timings = [subscribers.subscriber_round(session, servers, number) for number in range(rounds)]

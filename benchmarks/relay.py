@@ -1,4 +1,4 @@
-"""How many events a second a relay delivers, and how long after its commit an event is delivered.
+"""How many events a second a relay delivers, and how long after the completion of a step its subscriber is called.
 
 The relay is a process of its own, and the subscriber does nothing but note the time.
 """
@@ -6,7 +6,7 @@ The relay is a process of its own, and the subscriber does nothing but note the 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +19,11 @@ import psycopg
 
 from benchmarks.configuration import Configuration
 from benchmarks.relay_subscriber import Counter, Stopwatch
+from benchmarks.session import CHAIN, DIAMONDS, Session
+from benchmarks.sides import Work
 
 EVENTS: Final = 50_000
-SAMPLES: Final = 400
+SINGLES, CHAINS = 50, 5
 PATIENCE: Final = 120.0
 _ROOT: Final = Path(__file__).parents[1]
 _INSERT: Final = (
@@ -38,15 +40,15 @@ class RelayTooSlow(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Milliseconds from the commit to the call."""
+    """Milliseconds from the completion of a step to the call."""
 
-    pause: float
-    """Seconds between two commits."""
+    load: str
+    steps: int
     p50: float
     p99: float
     longest: float
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return asdict(self)
 
@@ -62,34 +64,40 @@ def deliveries_per_second(configuration: Configuration, folder: Path) -> float:
     return (EVENTS - 1) / (notes[max(notes)] - notes[1])
 
 
-def latencies(configuration: Configuration, folder: Path) -> list[Latency]:
-    """Return how long after a commit its event is delivered, for commits that come seldom and often."""
-    return [_latency(configuration, folder, pause) for pause in (0.05, 0.002)]
+def latencies(session: Session, configuration: Configuration, folder: Path) -> list[Latency]:
+    """Return how long after its completion a step's subscriber is called, for three loads of the engine."""
+    engine = session.engine
+    loads = {
+        "single diamonds": [engine.diamonds(1) for _ in range(SINGLES)],
+        "chains of 100": [engine.chain(CHAIN) for _ in range(CHAINS)],
+        f"{DIAMONDS} diamonds at once": [engine.diamonds(DIAMONDS)],
+    }
+    return [_latency(load, works, session, configuration, folder) for load, works in loads.items()]
 
 
-def _latency(configuration: Configuration, folder: Path, pause: float) -> Latency:
-    (folder / Stopwatch.name).unlink(missing_ok=True)
+def _latency(load: str, works: Sequence[Work], session: Session, configuration: Configuration, folder: Path) -> Latency:
+    file = folder / Stopwatch.name
+    file.unlink(missing_ok=True)
+    steps = sum(len(work.expected) for work in works)
     with psycopg.connect(configuration.database_url, autocommit=True) as connection:
-        _forget(connection)
+        connection.execute("TRUNCATE cursors, relays, deliveries")
         with _relay(configuration, folder, Stopwatch.__name__):
-            _commit(connection)
-            _wait_for(folder / Stopwatch.name, bool)
-            committed = {}
-            for _ in range(SAMPLES):
-                committed |= _commit(connection)
-                Flag().wait(pause)
-            notes = _wait_for(folder / Stopwatch.name, lambda rows: committed.keys() <= rows.keys())
-    delays = [1_000 * (notes[place] - at) for place, at in committed.items()]
+            _wait_until_held(connection)
+            for work in works:
+                session.engine.run(work)
+            notes = _wait_for(file, lambda rows: len(rows) == steps)
+    delays = [1_000 * seconds for seconds in notes.values()]
     cuts = quantiles(delays, n=100)
-    return Latency(pause=pause, p50=cuts[49], p99=cuts[98], longest=max(delays))
+    return Latency(load=load, steps=steps, p50=cuts[49], p99=cuts[98], longest=max(delays))
 
 
-def _commit(connection: psycopg.Connection[Any]) -> dict[int, float]:
-    """Commit an event, then ring, as the engine does; return its place and when it could be seen."""
-    (place,) = connection.execute(_INSERT, [1]).fetchone() or (0,)
-    at = monotonic()
-    connection.execute("NOTIFY wfe_events")
-    return {place: at}
+def _wait_until_held(connection: psycopg.Connection[Any]) -> None:
+    deadline = monotonic() + PATIENCE
+    while monotonic() < deadline:
+        if connection.execute("SELECT FROM cursors WHERE owner IS NOT NULL").fetchone() is not None:
+            return
+        Flag().wait(0.05)
+    raise RelayTooSlow(f"it has not started within {PATIENCE:g} s")
 
 
 def _forget(connection: psycopg.Connection[Any]) -> None:

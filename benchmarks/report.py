@@ -84,11 +84,11 @@ def print_deliveries(rates: Sequence[float]) -> None:
 
 
 def print_latencies(latencies: Sequence[Latency]) -> None:
-    """Print how long it takes from a commit to its subscriber."""
-    print("\nfrom the commit of an event to the call of a durable subscriber, milliseconds")
+    """Print how long it takes from the completion of a step to its subscriber."""
+    print("\nfrom the completion of a step, its commit included, to the call of a durable subscriber, milliseconds")
     for each in latencies:
-        pause = f"{each.pause * 1_000:g} ms"
-        print(f"  a commit every {pause}: p50 {each.p50:.1f}, p99 {each.p99:.1f}, longest {each.longest:.1f}")
+        found = f"p50 {each.p50:.1f}, p99 {each.p99:.1f}, longest {each.longest:.1f}"
+        print(f"  {each.load} ({each.steps:,} steps): {found}")
 
 
 def print_growth(growths: Sequence[Growth]) -> None:
