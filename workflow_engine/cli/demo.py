@@ -61,7 +61,7 @@ class _Demo:
         self._reports = reports
         self._keep = keep
         self._browser = browser
-        self._boot = waiting("starting PostgreSQL, Valkey, a Celery worker, a coordinator and Flower …")
+        self._boot = waiting("starting PostgreSQL, Valkey, a Celery worker, a coordinator, a relay and Flower …")
         self._began = monotonic()
         self._stack = Stack(wanted, self._play, say=_say, then_stop=not keep)
 
