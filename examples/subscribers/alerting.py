@@ -11,10 +11,13 @@ begins to count anew, and may repeat an alert that the one before it gave.
 
 import logging
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import Any
 
 import httpx
+from pydantic import BaseModel, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from examples.subscribers.posting import post
 from workflow_engine import EventRecord, Subscriber
@@ -23,6 +26,14 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE = 5.0
 """Seconds."""
+
+
+class Rule(BaseModel):
+    """When to alert: the options for a workflow, checked."""
+
+    threshold: PositiveInt
+    window_seconds: PositiveFloat
+    cooldown_seconds: NonNegativeFloat
 
 
 class Alerting(Subscriber):
@@ -48,22 +59,31 @@ class Alerting(Subscriber):
         self._failures: dict[str, dict[str, datetime]] = {}
         self._alerted_at: dict[str, datetime] = {}
 
+    def configure(self, options: Mapping[str, Any], workflow_options: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take the options of the subscribers file; what is wrong with them is told before the relay starts."""
+        super().configure(options, workflow_options)
+        for workflow in (None, *workflow_options):
+            self._rule(workflow)
+
     def on_event(self, event: EventRecord) -> None:
         """Count a failure; alert if it is one too many.
 
         Raises:
             NotAccepted, httpx.TransportError: the alert could not be posted.
         """
-        options = self.options_for(event.workflow)
-        threshold, window = options["threshold"], timedelta(seconds=options["window_seconds"])
+        rule = self._rule(event.workflow)
         kind = f"{event.name} of {event.workflow or event.data['subscriber']}"
-        times = self._latest(kind, event, threshold)
-        if len(times) < threshold or times[-1] - times[0] > window:
+        times = self._latest(kind, event, rule.threshold)
+        if len(times) < rule.threshold or times[-1] - times[0] > timedelta(seconds=rule.window_seconds):
             return
         alerted_at = self._alerted_at.get(kind)
-        if alerted_at is None or times[-1] - alerted_at > timedelta(seconds=options["cooldown_seconds"]):
-            self._alert(f"{kind}: {threshold} or more within {window}; the last is {_description(event)}")
+        if alerted_at is None or times[-1] - alerted_at > timedelta(seconds=rule.cooldown_seconds):
+            number = f"{rule.threshold} or more within {rule.window_seconds:g} s"
+            self._alert(f"{kind}: {number}; the last is {_description(event)}")
             self._alerted_at[kind] = times[-1]
+
+    def _rule(self, workflow: str | None) -> Rule:
+        return Rule.model_validate(self.options_for(workflow))
 
     def _latest(self, kind: str, event: EventRecord, number: int) -> list[datetime]:
         """Return the times of the latest failures of a kind, the oldest first; older ones no longer matter."""

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from examples.subscribers.alerting import Alerting
 from examples.subscribers.posting import NotAccepted
@@ -42,7 +44,7 @@ def test_the_failure_that_reaches_the_threshold_gives_one_alert(
 
     handle(alerting, failed(20))
     assert caplog.messages == [
-        "ALERT run.failed of orders: 3 or more within 0:01:00; the last is CardDeclined in "
+        "ALERT run.failed of orders: 3 or more within 60 s; the last is CardDeclined in "
         f"run {failed(20).run_id}, step charge"
     ]
 
@@ -90,6 +92,12 @@ def test_each_workflow_is_counted_by_itself_and_by_its_own_options(
     assert "ALERT run.failed of payments: 1 or more" in caplog.text
 
 
+@pytest.mark.parametrize("wrong", [{"threshold": 0}, {"window_seconds": "soon"}, {"cooldown_seconds": -1}])
+def test_options_that_cannot_be_are_refused_before_any_event(alerting: Alerting, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        alerting.configure({}, {"payments": wrong})
+
+
 def test_dead_letters_are_counted_by_subscriber(alerting: Alerting, caplog: pytest.LogCaptureFixture) -> None:
     letters = [
         an_event("subscriber.dead_lettered", subscriber=name, occurred_at=NOON + timedelta(seconds=second))
@@ -99,7 +107,7 @@ def test_dead_letters_are_counted_by_subscriber(alerting: Alerting, caplog: pyte
     handle(alerting, *letters)
 
     assert caplog.messages == [
-        "ALERT subscriber.dead_lettered of mail: 3 or more within 0:01:00; the last is ConnectTimeout in run.failed"
+        "ALERT subscriber.dead_lettered of mail: 3 or more within 60 s; the last is ConnectTimeout in run.failed"
     ]
 
 
@@ -126,7 +134,7 @@ def test_an_alert_is_posted_where_there_is_a_url(chat: HttpServer) -> None:
     handle(alerting, failed(0), failed(0))
 
     assert len(chat.asked) == 1
-    assert json.loads(chat.asked[0].body)["text"].startswith("run.failed of orders: 1 or more within 0:05:00")
+    assert json.loads(chat.asked[0].body)["text"].startswith("run.failed of orders: 1 or more within 300 s")
 
 
 def test_an_alert_that_was_not_taken_is_given_again_when_its_event_comes_again(chat: HttpServer) -> None:
