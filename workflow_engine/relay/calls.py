@@ -189,7 +189,14 @@ class Caller:
 
 
 def as_error(error: BaseException) -> StepError:
-    """Return what is kept of an exception; PostgreSQL's text has no NUL."""
-    message = str(error).replace("\x00", "�")
+    """Return what is kept of an exception; PostgreSQL's text has no NUL and no half of a surrogate pair."""
+    message = _text(error).replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
     bounded = message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…"
     return StepError(error_class=type(error).__name__, message=bounded)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # whatever a subscriber's exception does, the call has failed
+        return f"<{type(error).__name__} that cannot be printed>"

@@ -18,6 +18,7 @@ from tests.support.relays import (
     wait_for,
 )
 from workflow_engine.model.records import EventRecord
+from workflow_engine.relay.registry import Subscription
 from workflow_engine.store.database import Database
 from workflow_engine.store.deliveries import DeadLetter
 from workflow_engine.store.transaction import Store
@@ -254,6 +255,50 @@ def test_a_batch_waits_a_little_for_more(store: Store) -> None:
         wait_for(subscriber, places)
 
     assert subscriber.batches == [places]
+
+
+def test_a_relay_that_stops_waits_for_no_fuller_batch_and_leaves_it_to_the_next(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+
+    class Waiting(BatchRecorder):
+        name = "waiting"
+        max_wait = 600.0
+
+    class Asked(Subscription):
+        def wants(self, event: EventRecord) -> bool:
+            asked.append(event.position or 0)
+            return True
+
+    first, second = Waiting("waiting"), Recorder("waiting")
+    places = append(store, 3)
+    with running(store.database.url, Asked(subscriber=first, names=subscription(first).names)):
+        wait_until(lambda: asked == places, why="the batch is begun")
+
+    with running(store.database.url, second):
+        wait_for(second, places)
+
+    assert first.batches == []
+    assert "took too long" not in caplog.text
+
+
+def test_an_error_whose_text_cannot_be_stored_is_a_dead_letter_all_the_same(store: Store) -> None:
+    class Once(Recorder):
+        tries = 1
+
+    def react(event: EventRecord) -> None:
+        if event.position == places[0]:
+            raise FileNotFoundError("caf\udce9\0")
+
+    places = append(store, 2)
+    subscriber = Once(reaction=react)
+
+    with running(store.database.url, subscriber):
+        wait_for(subscriber, places[1:])
+        (letter,) = wait_until(lambda: dead_letters(store))
+
+    assert (letter.error_class, letter.message) == ("FileNotFoundError", "caf?\N{REPLACEMENT CHARACTER}")
 
 
 def test_one_that_raises_always_and_one_that_hangs_delay_nobody(store: Store) -> None:

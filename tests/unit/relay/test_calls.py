@@ -137,3 +137,22 @@ def test_an_errors_message_is_bounded_and_storable() -> None:
 
     assert len(error.message) == MESSAGE_LIMIT
     assert "\x00" not in error.message
+
+
+def test_half_a_surrogate_pair_as_in_a_bad_file_name_is_replaced() -> None:
+    assert as_error(OSError("no such file: caf\udce9")).message == "no such file: caf?"
+
+
+def test_an_exception_that_cannot_be_printed_is_a_failed_call_and_no_more() -> None:
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise TypeError("nor this")
+
+    def function(argument: object) -> None:
+        if argument == "bad":
+            raise Unprintable
+
+    answer = Caller("slack", 5).each(function, calls("bad", "good"))
+
+    assert answer.reached == 2
+    assert answer.failures[0].message == "<Unprintable that cannot be printed>"
