@@ -1,13 +1,18 @@
 """EventBell tells the relays that there are events: at once, not too often, and never in anybody's way."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from threading import Thread
+from threading import Barrier, Thread
+from threading import enumerate as all_threads
 
 import psycopg
+import pytest
 
 from workflow_engine.engine.event_bell import EventBell
-from workflow_engine.store.channels import EVENTS, Subscription
+from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.store.channels import EVENTS, Notifier, Subscription
 from workflow_engine.store.database import Database
 
 
@@ -78,3 +83,101 @@ def test_a_forked_process_rings_by_itself(database: Database) -> None:
         assert len(list(connection.notifies(timeout=5, stop_after=1))) == 1
     bell.close()
     own.close()
+
+
+def bell_threads() -> int:
+    return sum(thread.name == "wfe-event-bell" for thread in all_threads())
+
+
+def test_threads_that_ring_first_at_once_start_one_thread(database: Database) -> None:
+    before, together = bell_threads(), Barrier(8)
+    bell = EventBell(database, every=timedelta(seconds=0.001))
+
+    def ring() -> None:
+        together.wait(10)
+        bell.ring()
+
+    threads = [Thread(target=ring) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    started = bell_threads() - before
+    bell.close()
+
+    assert started == 1
+    assert bell_threads() == before
+
+
+def test_a_bell_that_was_closed_rings_again(database: Database) -> None:
+    bell = EventBell(database, every=timedelta(seconds=60))
+    bell.ring()
+    bell.close()
+    with Subscription(database, EVENTS) as subscription:
+        bell.ring()
+
+        assert subscription.wait(seconds=5)
+    bell.close()
+
+
+def test_a_child_forked_while_somebody_rang_rings_by_itself(database: Database) -> None:
+    """The lock and the flag that it inherits are of threads that it does not have."""
+    bell = EventBell(Database(database.url, max_connections=1), every=timedelta(seconds=60))
+    with Subscription(database, EVENTS) as subscription:
+        with bell._changed:
+            bell._rung = True
+            child = os.fork()
+            if child == 0:
+                bell.ring()
+                bell.close()
+                os._exit(0)
+            os.waitpid(child, 0)
+
+        assert subscription.wait(seconds=5)
+
+
+@contextmanager
+def notifier(database: Database) -> Iterator[Notifier]:
+    made = Notifier(database, EVENTS)
+    yield made
+    made.close()
+
+
+def drop_connection(database: Database, notifier: Notifier) -> None:
+    assert notifier._connection is not None
+    with database.connection() as connection:
+        connection.execute("SELECT pg_terminate_backend(%s, 5000)", [notifier._connection.info.backend_pid])
+
+
+def test_a_connection_that_the_server_has_dropped_costs_no_notification(database: Database) -> None:
+    with notifier(database) as ours, Subscription(database, EVENTS) as subscription:
+        ours.notify()
+        assert subscription.wait(seconds=5)
+        drop_connection(database, ours)
+
+        ours.notify()
+
+        assert subscription.wait(seconds=5)
+
+
+def test_a_server_that_refuses_is_as_good_as_none_and_asked_again(database: Database) -> None:
+    """A standby answers, and takes no notification."""
+    with notifier(database) as ours, Subscription(database, EVENTS) as subscription:
+        refused, ours._notification = ours._notification, b"SELECT 1/0"
+        with pytest.raises(DatabaseUnavailable):
+            ours.notify()
+        ours._notification = refused
+
+        ours.notify()
+
+        assert subscription.wait(seconds=5)
+
+
+def test_a_database_that_goes_away_for_good_is_reported(database: Database) -> None:
+    with notifier(database) as ours:
+        ours.notify()
+        drop_connection(database, ours)
+        ours._database = Database("postgresql://nobody@127.0.0.1:1/nothing", max_connections=1)
+
+        with pytest.raises(DatabaseUnavailable):
+            ours.notify()

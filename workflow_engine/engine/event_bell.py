@@ -2,7 +2,9 @@
 
 import logging
 import os
+import weakref
 from datetime import timedelta
+from functools import partial
 from threading import Condition, Thread
 
 from workflow_engine.errors import DatabaseUnavailable
@@ -23,38 +25,38 @@ class EventBell:
         """Notify at most ``every`` so often; nothing is started before the first event."""
         self._database = database
         self._pause = every.total_seconds()
-        self._pid = 0
-        self._rung = False
-        self._closed = False
         self._changed = Condition()
+        self._rung = self._closed = False
+        self._thread: Thread | None = None
+        os.register_at_fork(after_in_child=partial(_forget_parent, weakref.ref(self)))
 
     def ring(self) -> None:
         """There are events: returns at once."""
-        if self._rung and self._pid == os.getpid():
+        if self._rung:
             return  # whoever is about to notify does it for us too
-        if self._pid != os.getpid():
-            self._start()
         with self._changed:
+            if self._thread is None:
+                self._closed = False
+                self._thread = Thread(target=self._run, name="wfe-event-bell", daemon=True)
+                self._thread.start()
             self._rung = True
             self._changed.notify()
 
     def close(self) -> None:
         """Notify what is left to be told, and end the thread."""
-        if self._pid != os.getpid():
-            return
         with self._changed:
-            self._closed = True
+            thread, self._closed = self._thread, True
             self._changed.notify()
-        self._thread.join(timeout=5)
-        self._pid = 0
+        if thread is not None:
+            thread.join(timeout=5)
+        with self._changed:
+            self._rung, self._thread = False, None  # whoever rings from now on starts another one
 
-    def _start(self) -> None:
-        # Also after a fork: the child has the parent's fields and none of its threads.
+    def forget(self) -> None:
+        """Begin without a thread: a forked process has the parent's fields, a lock that may be held, and no thread."""
         self._changed = Condition()
         self._rung = self._closed = False
-        self._pid = os.getpid()
-        self._thread = Thread(target=self._run, name="wfe-event-bell", daemon=True)
-        self._thread.start()
+        self._thread = None
 
     def _run(self) -> None:
         # A connection of its own: it must not wait for, nor take one from, the steps of this process.
@@ -74,3 +76,8 @@ class EventBell:
             self._changed.wait_for(lambda: self._rung or self._closed)
             rung, self._rung = self._rung, False
             return rung
+
+
+def _forget_parent(bell: "weakref.ref[EventBell]") -> None:
+    if (alive := bell()) is not None:
+        alive.forget()

@@ -74,18 +74,27 @@ class Notifier:
         Raises:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
-        if self._connection is None:
-            self._connection = self._database.connect()
-            # A notification changes nothing that could be lost: its commit need not wait for the disk.
-            self._connection.execute("SET synchronous_commit = off")
+        was_there = self._connection is not None
         try:
-            self._connection.execute(self._notification)
-        except psycopg.OperationalError as error:
-            self.close()
-            raise DatabaseUnavailable(f"the notifying connection broke: {error}") from error
+            self._notify()
+        except DatabaseUnavailable:
+            if not was_there:
+                raise
+            self._notify()  # the server may have started again since the last time
 
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _notify(self) -> None:
+        try:
+            if self._connection is None:
+                self._connection = self._database.connect()
+                # A notification changes nothing that could be lost: its commit need not wait for the disk.
+                self._connection.execute("SET synchronous_commit = off")
+            self._connection.execute(self._notification)
+        except psycopg.Error as error:  # a standby, for one, answers but refuses
+            self.close()
+            raise DatabaseUnavailable(f"PostgreSQL was not notified: {error}") from error
