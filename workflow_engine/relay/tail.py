@@ -73,7 +73,7 @@ class Tail:
     def __init__(self, log: Log, position: int, *, poll_seconds: float) -> None:
         """Begin at a place of the log; without a bell, look every ``poll_seconds``."""
         self._log = log
-        self._poll_seconds = poll_seconds
+        self.poll_seconds = poll_seconds
         self._horizon = Horizon()
         self._horizon_lock = Lock()
         lock = Lock()
@@ -197,7 +197,7 @@ class Tail:
     def _read_on(self) -> None:
         window = self._window
         look = self.look(window.position)
-        pause = self._backoff.next(look, self._poll_seconds)
+        pause = self._backoff.next(look, self.poll_seconds)
         with self._changed:
             if self._window is not window:  # somebody began further ahead meanwhile
                 return
@@ -265,6 +265,6 @@ class Feed:
             self._page = Window(position, size=PAGE)
             self._page.extend(look.events)
             if not look.events:
-                self._tail.pause(min(self._backoff.next(look, wait), wait), stopped)
+                self._tail.pause(min(self._backoff.next(look, self._tail.poll_seconds), wait), stopped)
                 return []
         return self._page.after(position, limit)

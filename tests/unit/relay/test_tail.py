@@ -1,14 +1,17 @@
 """In what order the tail hands events on: whatever commits when, each once, in the log's order, none skipped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
+from threading import RLock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.processes import wait_until
 from tests.support.relays import logged_event as event
 from workflow_engine.model.records import EventRecord
 from workflow_engine.relay.order import PREPARED, Horizon, Window, in_order
@@ -246,3 +249,194 @@ def test_whoever_waits_at_the_tail_is_told_when_it_closes() -> None:
     tail.close()
 
     assert Feed(tail).after(0, 10, wait=3_600) == []
+
+
+# Waiting for enough
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+@pytest.fixture
+def log() -> FakeLog:
+    return FakeLog(Random(0))
+
+
+@pytest.fixture
+def tail(pool: ThreadPoolExecutor, log: FakeLog) -> Iterator[Tail]:
+    """A tail that reads when it is rung only; whoever still waits at the end is let go."""
+    made = Tail(log, 0, poll_seconds=3_600)
+    made.start()
+    yield made
+    made.close()
+
+
+def wait_for_waiters(tail: Tail, number: int) -> None:
+    wait_until(lambda: len(tail._waiting._conditions) == number, why=f"{number} wait at the tail")
+
+
+def reach(log: FakeLog, tail: Tail, *committed: int) -> None:
+    """Commit events, ring, and wait until the tail has read them."""
+    log.committed = [*log.committed, *committed]
+    tail.ring()
+    wait_until(lambda: tail._window.position == committed[-1], why="the tail has read on")
+
+
+def test_nobody_is_woken_for_less_than_enough(tail: Tail, log: FakeLog, pool: ThreadPoolExecutor) -> None:
+    few, many = pool.submit(Feed(tail).after, 0, 10, wait=60), pool.submit(Feed(tail).after, 0, 10, wait=60, enough=3)
+    wait_for_waiters(tail, 2)
+
+    reach(log, tail, 1, 2)
+    first = places(few.result(60))
+    waits_on = not many.done()
+    reach(log, tail, 3)
+
+    assert first == [1, 2]
+    assert waits_on
+    assert places(many.result(60)) == [1, 2, 3]
+
+
+def test_at_the_end_of_the_wait_there_is_what_there_is(tail: Tail, log: FakeLog) -> None:
+    log.committed = [1, 2]
+    Feed(tail).after(0, 10, wait=60)
+
+    assert places(Feed(tail).after(0, 10, wait=0.01, enough=1_000)) == [1, 2]
+    assert places(Feed(tail).after(2, 10, wait=0.01, enough=1_000)) == []
+
+
+def test_places_that_a_rollback_left_empty_count_towards_enough(
+    tail: Tail, log: FakeLog, pool: ThreadPoolExecutor
+) -> None:
+    """Whoever waits gets fewer, and asks again."""
+    waiter = pool.submit(Feed(tail).after, 0, 10, wait=60, enough=5)
+    wait_for_waiters(tail, 1)
+
+    reach(log, tail, 1, 5)
+
+    assert places(waiter.result(60)) == [1, 5]
+
+
+def test_an_open_gap_is_not_enough(tail: Tail, log: FakeLog, pool: ThreadPoolExecutor) -> None:
+    log.writing = [Writer("w", [2])]
+    log.committed = [1, 3, 4]
+    waiter = pool.submit(Feed(tail).after, 0, 10, wait=60, enough=4)
+    wait_until(lambda: tail._window.position == 1, why="the tail has come to the gap")
+    wait_for_waiters(tail, 1)
+
+    log.committed = [1, 2, 3, 4]
+    log.writing = []
+
+    assert places(waiter.result(60)) == [1, 2, 3, 4]
+
+
+def test_a_ring_that_nobody_waited_for_is_heard_by_the_next(tail: Tail, log: FakeLog, pool: ThreadPoolExecutor) -> None:
+    Feed(tail).after(0, 10, wait=0.01)
+    log.committed = [1]
+    tail.ring()
+
+    assert places(Feed(tail).after(0, 10, wait=60)) == [1]
+
+
+def test_who_waits_while_the_tail_goes_far_ahead_reads_the_log(
+    tail: Tail, log: FakeLog, pool: ThreadPoolExecutor
+) -> None:
+    waiter = pool.submit(Feed(tail).after, 0, 10, wait=60, enough=100)
+    wait_for_waiters(tail, 1)
+
+    log.committed = [1, 2]
+    tail.begin_at(50_000)
+
+    assert places(waiter.result(60)) == [1, 2]
+
+
+@pytest.mark.parametrize("enough", [1, 1_000])
+def test_who_waits_when_the_tail_closes_gets_what_there_is(
+    tail: Tail, log: FakeLog, pool: ThreadPoolExecutor, enough: int
+) -> None:
+    waiters = [pool.submit(Feed(tail).after, 0, 10, wait=3_600, enough=enough) for _ in range(4)]
+    wait_for_waiters(tail, 4)
+
+    tail.close()
+
+    assert [waiter.result(60) for waiter in waiters] == [[]] * 4
+    wait_for_waiters(tail, 0)
+
+
+def test_a_nudge_lets_only_those_go_who_should(tail: Tail, log: FakeLog, pool: ThreadPoolExecutor) -> None:
+    stopped: list[int] = []
+    going = pool.submit(Feed(tail).after, 0, 10, wait=3_600, stopped=lambda: bool(stopped), enough=10)
+    staying = pool.submit(Feed(tail).after, 0, 10, wait=3_600, enough=10)
+    wait_for_waiters(tail, 2)
+    stopped.append(1)
+
+    tail.nudge()
+
+    assert going.result(60) == []
+    wait_for_waiters(tail, 1)
+    assert not staying.done()
+
+
+def test_a_feed_that_finds_nothing_behind_the_tail_looks_again_without_a_bell() -> None:
+    """Retention may have dropped what was between it and the tail."""
+    log = FakeLog(Random(0))
+    tail = Tail(log, 100_000, poll_seconds=0.01)
+    feed = Feed(tail)
+
+    nothing = feed.after(5, 10, wait=3_600)
+    log.committed = [100_001]
+    gap, found = feed.after(5, 10, wait=3_600), feed.after(5, 10, wait=3_600)
+
+    assert (nothing, gap, places(found)) == ([], [], [100_001])
+
+
+@dataclass
+class SharedLog(FakeLog):
+    """The same for several threads: one thing at a time."""
+
+    lock: RLock = field(default_factory=RLock)
+
+    def happen(self) -> None:
+        with self.lock:
+            super().happen()
+
+    def end_all(self) -> None:
+        with self.lock:
+            super().end_all()
+
+    def read(self, after: int, limit: int) -> list[EventRecord]:
+        with self.lock:
+            return super().read(after, limit)
+
+    def writers(self) -> frozenset[str]:
+        with self.lock:
+            return super().writers()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_who_wait_for_different_numbers_all_get_everything(pool: ThreadPoolExecutor, seed: int) -> None:
+    log = SharedLog(Random(seed))
+    tail = Tail(log, 0, poll_seconds=0.05)
+    tail.start()
+    ended: list[int] = []
+
+    def read(own: int) -> list[int]:
+        random, feed, got = Random(own), Feed(tail), list[int]()
+        while not ended or not log.committed or (got or [0])[-1] < log.committed[-1]:
+            position = got[-1] if got else 0
+            got += places(feed.after(position, random.randint(1, 99), wait=0.05, enough=random.randint(1, 40)))
+        return got
+
+    readers = [pool.submit(read, own) for own in range(6)]
+    for _ in range(2_000):
+        log.happen()
+        tail.ring()
+    log.end_all()
+    ended.append(1)
+    tail.ring()
+    handed = [reader.result(60) for reader in readers]
+    tail.close()
+
+    assert handed == [log.committed] * 6
