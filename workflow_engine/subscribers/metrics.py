@@ -59,11 +59,11 @@ class EventMeter:
 
     def measure(self, events: Sequence[EventRecord]) -> None:
         """Count events, and what they say of their runs or steps."""
+        self._counts.clear()  # what was left by a batch that failed comes again, event by event
         for event in events:
             self._measure(event)
         for (instrument, labels), number in self._counts.items():
             self._metrics.count(instrument, dict(labels), number)
-        self._counts.clear()
 
     def _measure(self, event: EventRecord) -> None:
         self._count(instruments.EVENTS, {"name": event.name})

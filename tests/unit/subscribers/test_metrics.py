@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -123,6 +124,17 @@ def test_an_event_is_counted_by_its_name(page_after: Callable[..., Page], name: 
     page = page_after(an_event(name), an_event(name))
 
     assert page.values("wfe_events_total", "name") == {name: 2}
+
+
+def test_a_batch_that_failed_counts_nothing_twice(page_after: Callable[..., Page]) -> None:
+    """The relay hands its events over once more, one by one."""
+    good, bad = an_event("run.cancelling"), replace(an_event("run.succeeded"), data={"started_at": "some day"})
+    with pytest.raises(ValueError, match="some day"):
+        page_after(good, bad)
+
+    page = page_after(good)
+
+    assert page.values("wfe_events_total", "name") == {"run.cancelling": 1}
 
 
 @pytest.mark.parametrize(("name", "state"), RUN_STATE_AFTER.items())
