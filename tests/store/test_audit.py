@@ -10,14 +10,17 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.audits import NOON, an_event, events, intrusion, numbers
 from workflow_engine.engine.audit_desk import AuditDesk, AuditReport
+from workflow_engine.model.audit_chain import canonical_json
 from workflow_engine.model.records import EventRecord
 from workflow_engine.store.audit import AuditFilter
 from workflow_engine.store.partitions import AUDIT_LOG, Month
 from workflow_engine.store.transaction import Store
-from workflow_engine.subscribers.audit import AuditSubscriber
+from workflow_engine.subscribers.audit import AuditSubscriber, entry_of
 
 MARCH, APRIL = Month(year=2026, month=3), Month(year=2026, month=4)
 
@@ -189,6 +192,47 @@ def test_an_intruder_is_found_at_the_first_bad_number(own_store: Store, deed: st
 @pytest.mark.parametrize("value", [1, 1.0, 0.1, 1e20, 1e23, 1e-7, -0.0, 2.5e-300, 2**70, True, None, 'é \u2028 "\\'])
 def test_every_value_of_an_event_verifies_after_it_was_stored(own_store: Store, value: Any) -> None:
     audit(own_store, [an_event(data={"b": value, "a": [{"z": value, "aa": value}]})])
+
+    assert verify(own_store).flaw is None
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+"""What PostgreSQL can hold."""
+_SPECIAL = st.sampled_from(
+    ["", '"', "\\", "\\u0000", "\\x00", "'; --", "{}", "\u2028", "\x7f", "\U0010ffff", "e\u0301"]
+)
+_LEAVES = st.none() | st.booleans() | _TEXT | _SPECIAL | st.floats(allow_nan=False, allow_infinity=False)
+_NUMBERS = st.integers() | st.sampled_from(
+    [10**400, -(10**400), 2**53 + 1, 1.0, -0.0, 1e308, 5e-324, 1e16, 123456789.125]
+)
+_DATA = st.recursive(
+    _LEAVES | _NUMBERS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT | _SPECIAL, inner, max_size=4)
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.lists(st.dictionaries(_TEXT | _SPECIAL, _DATA, max_size=5), min_size=1, max_size=5), names=_TEXT | _SPECIAL
+)
+def test_whatever_an_event_says_is_stored_as_it_was_and_verifies(
+    own_store: Store, data: list[dict[str, Any]], names: str
+) -> None:
+    own = {"namespace": names, "workflow": names, "step": names, "correlation_id": names}
+    batch = [an_event(data={**each, "actor": names}, **own) for each in data]
+    audit(own_store, batch)
+
+    with own_store.transaction() as tx:
+        stored = {row.entry.event_id: row.entry for row in tx.audit.read()}
+    for event in batch:
+        assert canonical_json(1, stored[event.id], NOON) == canonical_json(1, entry_of(event), NOON)
+    assert verify(own_store).flaw is None
+
+
+def test_data_as_deep_as_json_may_be_verifies(own_store: Store) -> None:
+    deep: Any = 1.0
+    for level in range(200):
+        deep = [deep] if level % 2 else {'"\\': deep}
+    audit(own_store, [an_event(data={"deep": deep})])
 
     assert verify(own_store).flaw is None
 
