@@ -1,5 +1,6 @@
 """The composition root: settings in; wired clients, Celery apps and coordinators out."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cached_property
@@ -44,6 +45,7 @@ from workflow_engine.relay.inline import InlineDelivery
 from workflow_engine.relay.registry import Subscribers
 from workflow_engine.relay.relay import Relay
 from workflow_engine.relay.subscriber import Subscriber
+from workflow_engine.relay.subscriptions_file import unknown_workflows
 from workflow_engine.store import channels
 from workflow_engine.store.database import Database
 from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG
@@ -53,6 +55,8 @@ from workflow_engine.subscribers.metrics import MetricsSubscriber
 
 if TYPE_CHECKING:
     from workflow_engine.metrics.meter import Metrics
+
+logger = logging.getLogger(__name__)
 
 _BUILT_IN: Final = frozenset({"audit", "metrics", "telemetry"})
 """The names of the library's own subscribers, wanted in a process or not."""
@@ -153,6 +157,8 @@ class Engine:
         self.tracing.connect()
         if self._given_app is None or "log_format" in self.settings.model_fields_set:
             WorkerLogs(self.settings.log_format).connect()
+        for warning in self.unknown_workflows():
+            logger.warning(warning)
         return self.app
 
     def coordinator(self) -> Supervisor:
@@ -191,6 +197,15 @@ class Engine:
         return Subscribers(
             self._built_in(), paths=settings.subscribers, file=settings.subscribers_file, reserved=_BUILT_IN
         )
+
+    def unknown_workflows(self) -> list[str]:
+        """Return a warning for each workflow that the subscribers file names and this process, knowing some, does not.
+
+        Raises:
+            ConfigurationError: the file is wrong.
+        """
+        file, known = self.settings.subscribers_file, {each.name for each in self.registry}
+        return unknown_workflows(file, known) if file is not None and known else []
 
     @cached_property
     def relay_service(self) -> Relay:

@@ -27,7 +27,10 @@ def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data:
     server whose URL is set (WFE_DATABASE_URL, WFE_BROKER_URL) is used instead of started.
     """
     settings = Settings() if workflows is None else Settings(workflows=workflows)
-    loaded = [f"{each.name} {each.version}" for each in Engine(settings).registry]  # mistakes show before anything runs
+    engine = Engine(settings)
+    loaded = [f"{each.name} {each.version}" for each in engine.registry]  # mistakes show before anything runs
+    for warning in engine.unknown_workflows():
+        click.echo(f"warning: {warning}", err=True)
     folder = folder.absolute()
     if not keep_data:
         _forget(folder)

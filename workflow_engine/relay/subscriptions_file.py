@@ -1,7 +1,7 @@
 """The subscribers file: YAML that narrows and configures subscribers. Every mistake in it is named with its place."""
 
 import reprlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -122,6 +122,25 @@ def read_subscribers_file(file: Path) -> dict[str, SubscriberRule]:
     except ValidationError as error:
         mistakes = [_mistake(file, *_explain(each)) for each in error.errors()]
         raise ConfigurationError("; ".join(str(each) for each in mistakes)) from None
+
+
+def unknown_workflows(file: Path, known: Collection[str]) -> list[str]:
+    """Return a warning for each workflow that a subscribers file names and that is not among those known.
+
+    No mistake for sure: others may know it.
+
+    Raises:
+        ConfigurationError: as ``read_subscribers_file``.
+    """
+    warnings = []
+    for name, rule in read_subscribers_file(file).items():
+        for workflow in rule.only_workflows or rule.workflow_rules:
+            if workflow != OTHER_WORKFLOWS and workflow not in known:
+                meant = suggestion(workflow, known, otherwise=f"known are {', '.join(sorted(known))}")
+                warnings.append(
+                    f"{file}: subscribers.{name}.workflows: no workflow {workflow!r} is known here, {meant}"
+                )
+    return warnings
 
 
 class _Loader(yaml.SafeLoader):

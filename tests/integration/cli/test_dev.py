@@ -47,6 +47,18 @@ def test_a_second_one_in_the_same_folder_is_refused(dev: Dev) -> None:
     assert ended.err.count("\n") == 1
 
 
+def test_a_workflow_that_the_subscribers_file_misspells_is_told_of_before_anything_runs(
+    dev: Dev, tmp_path: Path
+) -> None:
+    file = tmp_path / "subs.yml"
+    file.write_text("subscribers: {audit: {workflows: [ordres]}}")
+
+    ended = wfe_process("dev", "--workflows", "devshop", cwd=dev.folder, WFE_SUBSCRIBERS_FILE=str(file))
+
+    said = "no workflow 'ordres' is known here, did you mean 'orders'?"
+    assert ended.err.startswith(f"warning: {file}: subscribers.audit.workflows: {said}\nerror: ")
+
+
 def test_data_outlives_a_killed_one_and_nothing_else_does(nowhere: Path, start: Callable[..., Command]) -> None:
     project = nowhere / "project"
     project.mkdir()

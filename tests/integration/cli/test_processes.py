@@ -67,6 +67,19 @@ def test_a_worker_whose_workflows_cannot_be_loaded_says_so_in_one_line(dev: Dev)
     assert ended.err == ("error: WFE_WORKFLOWS: cannot import 'no_such_module': No module named 'no_such_module'\n")
 
 
+def test_a_worker_warns_of_a_workflow_that_the_subscribers_file_misspells(
+    dev: Dev, tmp_path: Path, start: Start
+) -> None:
+    file = tmp_path / "subs.yml"
+    file.write_text("subscribers: {audit: {workflows: {elsewere: {enabled: false}}}}")
+
+    worker = start("worker", "--pool", "solo", "-Q", "nobody", cwd=dev.folder, WFE_SUBSCRIBERS_FILE=str(file))
+    worker.wait_for("no workflow 'elsewere' is known here, did you mean 'elsewhere'?")
+    worker.wait_for(" ready.")
+
+    assert worker.stop() == 0
+
+
 def test_the_help_of_a_worker_has_celerys_options(tmp_path: Path) -> None:
     ended = wfe_process("worker", "--help", cwd=tmp_path)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from workflow_engine import ConfigurationError
-from workflow_engine.relay.subscriptions_file import SubscriberRule, read_subscribers_file
+from workflow_engine.relay.subscriptions_file import SubscriberRule, read_subscribers_file, unknown_workflows
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,16 @@ def test_workflows_may_be_a_list() -> None:
     rule = read("subscribers: {slack: {workflows: [orders]}}")["slack"]
 
     assert (rule.only_workflows, rule.workflow_rules) == (["orders"], {})
+
+
+@pytest.mark.parametrize("workflows", ["[orders, ordres, x]", "{orders: {}, ordres: {enabled: false}, x: {}, '*': {}}"])
+def test_names_that_no_workflow_has_are_told_with_the_closest_one(workflows: str) -> None:
+    read(f"subscribers: {{mail: {{}}, slack: {{workflows: {workflows}}}}}")
+
+    assert unknown_workflows(Path("subs.yml"), {"orders", "bills"}) == [
+        "subs.yml: subscribers.slack.workflows: no workflow 'ordres' is known here, did you mean 'orders'?",
+        "subs.yml: subscribers.slack.workflows: no workflow 'x' is known here, known are bills, orders",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet", "subscribers:", "subscribers: {}"])
