@@ -146,7 +146,7 @@ def test_a_relay_that_stops_frees_all_it_holds(store: Store) -> None:
         tx.cursors.beat(ONE, "one", ["a"])
         tx.cursors.take(ONE, ["a"], limit=1, lease=LEASE)
         (held,) = tx.cursors.page()
-        tx.cursors.forget(ONE)
+        tx.cursors.forget_relay(ONE)
         (free,) = tx.cursors.page()
 
         assert (held.relay, free.relay) == ("one", None)

@@ -40,7 +40,13 @@ from workflow_engine.model.commands import (
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run_options import RunOptions
-from workflow_engine.relay.commands import DeliveryDesk, DiscardDeliveries, ReplaySubscriber, RequeueDeliveries
+from workflow_engine.relay.commands import (
+    DeliveryDesk,
+    DiscardDeliveries,
+    ForgetSubscriber,
+    ReplaySubscriber,
+    RequeueDeliveries,
+)
 from workflow_engine.store.deliveries import DeadLetterFilter
 from workflow_engine.store.transaction import Store
 
@@ -54,6 +60,7 @@ ABOUT_DELIVERY = {
     ("subscriber.dead_lettered", "Relay"),
     ("subscriber.requeued", "RequeueDeliveries"),
     ("subscriber.discarded", "DiscardDeliveries"),
+    ("subscriber.discarded", "ForgetSubscriber"),
     ("subscriber.replayed", "ReplaySubscriber"),
 }
 """Not by commands about runs, which the processor takes."""
@@ -343,11 +350,16 @@ def test_the_relay_and_whoever_asks_it_fire_each_event_about_delivery(store: Sto
     def replay() -> None:
         desk.replay(ReplaySubscriber(subscriber="broken", actor="ada", after_position=0))
 
+    def forget() -> None:
+        desk.forget(ForgetSubscriber(subscriber="broken", actor="ada"))
+
     assert fired_by(deliver, store) == ["subscriber.dead_lettered"]
     assert fired_by(requeue, store) == ["subscriber.requeued"]
     assert fired_by(deliver, store) == ["subscriber.dead_lettered"]
     assert fired_by(discard, store) == ["subscriber.discarded"]
     assert fired_by(replay, store) == ["subscriber.replayed"]
+    assert fired_by(deliver, store) == ["subscriber.dead_lettered"]
+    assert fired_by(forget, store) == ["subscriber.discarded"]
 
 
 class Broken(Recorder):

@@ -1,5 +1,6 @@
-"""``wfe subscribers``: how far durable subscribers are; deliver again."""
+"""``wfe subscribers``: how far durable subscribers are; deliver again; forget those that are gone."""
 
+import sys
 from datetime import datetime
 
 import click
@@ -7,7 +8,7 @@ import click
 from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.output import as_json_option, as_values, length, print_json, print_table
-from workflow_engine.relay.commands import ReplaySubscriber
+from workflow_engine.relay.commands import ForgetSubscriber, ReplaySubscriber
 from workflow_engine.store.cursors import CursorRecord
 
 _FORMATS = [
@@ -23,7 +24,7 @@ _FORMATS = [
 
 @click.group()
 def subscribers() -> None:
-    """List durable subscribers; deliver events to them again."""
+    """List durable subscribers; deliver events to them again; forget those that were removed."""
 
 
 @subscribers.command("list")
@@ -62,6 +63,27 @@ def replay(name: str, from_position: int | None, from_time: datetime | None, act
         print_json({"subscriber": name, "position": position})
     else:
         click.echo(f"{name} gets what comes after position {position}")
+
+
+@subscribers.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@actor_option
+@as_json_option
+def forget(name: str, yes: bool, actor: str, as_json: bool) -> None:
+    """Forget subscriber NAME, which was removed for good: its place in the log, its dead letters, its parked events.
+
+    First remove it from the settings of every relay, and start these anew. Until it is forgotten, its lag is shown and
+    partitions are kept for it; if it comes back later, it begins as a new one does.
+    """
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Forget {name}? Its dead letters and parked events are lost", abort=True)
+    with engine_here() as engine:
+        gone = engine.delivery_desk.forget(ForgetSubscriber(subscriber=name, actor=actor))
+    if as_json:
+        print_json({"subscriber": name} | as_values(gone))
+    else:
+        click.echo(f"forgot {name}, with {gone.dead} dead letters and {gone.parked} parked events")
 
 
 def _row(cursor: CursorRecord) -> list[str]:

@@ -318,7 +318,7 @@ class SubscriberDiscarded(Payload):
     """Somebody gave up dead letters of a subscriber for good."""
 
     event = "subscriber.discarded"
-    fired_by = "DiscardDeliveries"
+    fired_by = "DiscardDeliveries, ForgetSubscriber"
     frequency = "when somebody asks"
     example: ClassVar = {"subscriber": "slack", "deliveries": 12, "actor": "ada@host-1"}
 

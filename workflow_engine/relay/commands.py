@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.engine import publisher
 from workflow_engine.errors import DeadLetterNotFound, InvalidInput, SubscriberNotFound
 from workflow_engine.model.events import Event
 from workflow_engine.relay.notices import publish
-from workflow_engine.store.cursors import CursorRecord
+from workflow_engine.store.cursors import CursorRecord, Forgotten
 from workflow_engine.store.deliveries import DeadLetter, DeadLetterFilter
 from workflow_engine.store.transaction import Store, Transaction
 
@@ -37,6 +38,14 @@ class DiscardDeliveries:
     """Give dead letters up for good."""
 
     wanted: DeadLetterFilter
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetSubscriber:
+    """Delete what is kept of a subscriber that was removed for good."""
+
+    subscriber: str
     actor: str
 
 
@@ -69,16 +78,38 @@ class DeliveryDesk:
         """
 
         def work(tx: Transaction) -> int:
-            known = [each.subscriber for each in tx.cursors.page()]
-            if command.subscriber not in known:
-                there = ", ".join(known) or "none"
-                raise SubscriberNotFound(f"no durable subscriber {command.subscriber!r} has a cursor; known: {there}")
+            _find(tx, command.subscriber)
             position = self._position(command, tx)
             tx.cursors.move([command.subscriber], position)
             tx.deliveries.forget_after(command.subscriber, position)
             event = publisher.subscriber_replayed(command.subscriber, from_position=position, actor=command.actor)
             self._publish(tx, [event])
             return position
+
+        return self._store.transact(work)
+
+    def forget(self, command: ForgetSubscriber) -> Forgotten:
+        """Delete a cursor, and its subscriber's dead letters and parked events; return how many these were.
+
+        A subscriber that comes back is a new one.
+
+        Raises:
+            SubscriberNotFound: no subscriber of that name has a cursor.
+            InvalidInput: a relay delivers to it.
+        """
+
+        def work(tx: Transaction) -> Forgotten:
+            cursor = _find(tx, command.subscriber)
+            forgotten = tx.cursors.forget_cursor(command.subscriber)
+            if forgotten is None:
+                relay = cursor.relay or "a relay"
+                raise InvalidInput("subscriber", f"{relay} delivers to {command.subscriber!r}: remove it there first")
+            if forgotten.dead:
+                event = publisher.subscriber_discarded(
+                    command.subscriber, deliveries=forgotten.dead, actor=command.actor
+                )
+                self._publish(tx, [event])
+            return forgotten
 
         return self._store.transact(work)
 
@@ -140,6 +171,14 @@ class DeliveryDesk:
 
     def _publish(self, tx: Transaction, events: Sequence[Event]) -> None:
         publish(tx, self._namespace, events)
+
+
+def _find(tx: Transaction, subscriber: str) -> CursorRecord:
+    found = {each.subscriber: each for each in tx.cursors.page()}
+    if subscriber not in found:
+        hint, there = did_you_mean(subscriber, found), ", ".join(found) or "none"
+        raise SubscriberNotFound(f"no durable subscriber {subscriber!r} has a cursor{hint}; known: {there}")
+    return found[subscriber]
 
 
 def _some(numbers: Counter[str], wanted: DeadLetterFilter) -> Counter[str]:

@@ -197,7 +197,7 @@ class Relay(Service):
     def _release_all(self, session: Session) -> None:
         if not session.is_over:
             with session.single() as tx:
-                tx.cursors.forget(self.id)
+                tx.cursors.forget_relay(self.id)
 
     def _close_tail(self) -> None:
         if self._tail is not None:

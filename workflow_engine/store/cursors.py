@@ -20,6 +20,7 @@ _ADVANCE = statement("advance_cursor")
 _REST = statement("rest_cursor")
 _MOVE = statement("move_cursor")
 _PAGE = statement("page_cursors")
+_FORGET_CURSOR = statement("forget_cursor")
 _WRITERS = statement("log_writers")
 _RING = statement("ring_relays")
 
@@ -66,6 +67,14 @@ class CursorRecord:
         return max(self.head - self.position, 0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What went with a cursor: events that its subscriber had failed on."""
+
+    parked: int
+    dead: int
+
+
 class Cursors:
     """The ``cursors`` and ``relays`` tables."""
 
@@ -83,7 +92,7 @@ class Cursors:
         """Say that a relay is alive and would deliver to these subscribers."""
         self._connection.execute(_BEAT, {"relay_id": relay_id, "name": name, "subscribers": list(subscribers)})
 
-    def forget(self, relay_id: str) -> None:
+    def forget_relay(self, relay_id: str) -> None:
         """Say that a relay has stopped; its cursors are free."""
         self._connection.execute(_FORGET, {"relay_id": relay_id})
 
@@ -120,6 +129,11 @@ class Cursors:
         """Set cursors, or with None only make their holders look at them anew; return those that exist."""
         rows = self._connection.execute(_MOVE, {"subscribers": list(subscribers), "position": position})
         return [row.subscriber for row in rows]
+
+    def forget_cursor(self, subscriber: str) -> Forgotten | None:
+        """Delete a cursor and the failed deliveries of its subscriber; None if there is none, or a relay holds it."""
+        row = self._connection.execute(_FORGET_CURSOR, {"subscriber": subscriber}).fetchone()
+        return None if row is None else Forgotten(parked=row.parked, dead=row.dead)
 
     def ring(self) -> None:
         """Tell every relay, at the commit, that there are events."""

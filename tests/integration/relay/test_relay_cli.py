@@ -113,6 +113,37 @@ def test_a_replay_that_cannot_be_is_refused(
     assert message in ended.err
 
 
+def test_a_subscriber_that_is_gone_is_forgotten_with_all_it_failed_on(
+    command: Wfe, store: Store, letters: list[DeadLetter]
+) -> None:
+    ended = command("subscribers", "forget", "slack", "--yes", "--actor", "ada")
+
+    assert ended.out == "forgot slack, with 2 dead letters and 0 parked events\n"
+    assert [row["subscriber"] for row in command("subscribers", "list", "--json").json] == ["mail"]
+    assert _dead(store) == []
+    assert published(store, "subscriber.discarded") == [{"subscriber": "slack", "deliveries": 2, "actor": "ada"}]
+    assert command("subscribers", "forget", "mail", "--json").json == {"subscriber": "mail", "parked": 0, "dead": 0}
+
+
+def test_a_subscriber_that_a_relay_delivers_to_is_not_forgotten(command: Wfe, store: Store) -> None:
+    with running(store.database.url, Recorder("mail")):
+        wait_until(lambda: any(row["relay"] for row in command("subscribers", "list", "--json").json), why="it is held")
+        refused = command("subscribers", "forget", "mail")
+
+    assert refused.code == 2
+    assert "delivers to 'mail': remove it there first" in refused.err
+    assert command("subscribers", "forget", "mail").code == 0
+
+
+def test_a_subscriber_that_nobody_knows_cannot_be_forgotten(command: Wfe, letters: list[DeadLetter]) -> None:
+    ended = command("subscribers", "forget", "slak")
+
+    assert ended.code == 1
+    assert ended.err == (
+        "error: no durable subscriber 'slak' has a cursor (did you mean 'slack'?); known: mail, slack\n"
+    )
+
+
 def test_dead_letters_are_listed_and_shown(command: Wfe, letters: list[DeadLetter]) -> None:
     listed = command("dead-letters", "list", "--subscriber", "slack", "--json").json
     table = command("dead-letters", "list").out.splitlines()

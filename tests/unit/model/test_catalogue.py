@@ -15,12 +15,12 @@ from workflow_engine.model import commands
 from workflow_engine.model.codec import UPCASTERS
 from workflow_engine.model.event_schemas import description_of
 from workflow_engine.model.events import CATALOGUE, Internal, Payload, Personal, Privacy, Public, privacy_of
-from workflow_engine.relay.commands import DiscardDeliveries, ReplaySubscriber, RequeueDeliveries
+from workflow_engine.relay.commands import DiscardDeliveries, ForgetSubscriber, ReplaySubscriber, RequeueDeliveries
 from workflow_engine.relay.relay import Relay
 
 DOCS = Path(__file__).parents[3] / "docs"
 COMMANDS = {command.__name__ for command in get_args(commands.Command)}
-SERVICES = {each.__name__ for each in (Relay, RequeueDeliveries, DiscardDeliveries, ReplaySubscriber)}
+SERVICES = {each.__name__ for each in (Relay, RequeueDeliveries, DiscardDeliveries, ForgetSubscriber, ReplaySubscriber)}
 """Those who fire what is about delivery, not about runs."""
 NAME = re.compile(r"(run|step|timer|schedule|signal|subscriber)\.[a-z]+(_[a-z]+)*")
 IRREGULAR = {"lost"}
