@@ -181,3 +181,8 @@ def test_a_database_that_goes_away_for_good_is_reported(database: Database) -> N
 
         with pytest.raises(DatabaseUnavailable):
             ours.notify()
+
+
+def test_a_server_that_lets_nobody_listen_is_as_good_as_none(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable, match="does not let us listen"):
+        Subscription(database, "")  # as a standby refuses every channel, any server refuses a nameless one

@@ -27,9 +27,13 @@ class Subscription:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
         self._connection = database.connect()
+        try:
+            self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        except psycopg.Error as error:
+            self._connection.close()
+            raise DatabaseUnavailable(f"PostgreSQL does not let us listen: {error}") from error
         self._selector = DefaultSelector()
         self._selector.register(self._connection.pgconn.socket, EVENT_READ)
-        self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
 
     def __enter__(self) -> Self:
         return self
