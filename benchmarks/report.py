@@ -118,5 +118,7 @@ def _ratio(rounds: Sequence[Round], name: str) -> str:
 
 
 def _cpu(rounds: Sequence[Round], name: str, steps: int) -> str:
-    parts = {part: 1_000 * median(each[name].cpu.get(part, 0.0) for each in rounds) / steps for part in PARTS}
+    used = [each[name].cpu for each in rounds]
+    there = [part for part in PARTS if any(part in cpu for cpu in used)]
+    parts = {part: 1_000 * median(cpu.get(part, 0.0) for cpu in used) / steps for part in there}
     return ", ".join(f"{part} {spent:.2f}" for part, spent in parts.items()) + f"; sum {sum(parts.values()):.2f}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -75,6 +76,8 @@ def _record(payload: type[Payload], data: dict[str, Any], own: Mapping[str, Any]
         **own,
     }
     run_id, step, attempt = about["run_id"], about["step"], about["attempt"]
+    if run_id is not None:
+        UUID(run_id)  # raises ValueError
     about.setdefault("correlation_id", run_id)
     about.setdefault("event_id", event_id(payload.event, run_id, step, attempt, about["occurred_at"]))
     about.setdefault("traceparent", event_traceparent(run_id, None, step, attempt) if run_id else None)

@@ -230,7 +230,7 @@ def test_a_replay_of_nobody_names_those_there_are(store: Store, desk: DeliveryDe
     with store.single() as tx:
         tx.cursors.register({"slack": True})
 
-    with pytest.raises(SubscriberNotFound, match="no durable subscriber 'slak' has a cursor; known: slack"):
+    with pytest.raises(SubscriberNotFound, match=r"did you mean .slack.\?"):
         desk.replay(ReplaySubscriber(subscriber="slak", actor="ada", after_position=0))
 
 
