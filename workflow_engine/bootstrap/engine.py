@@ -1,11 +1,11 @@
-"""The composition root: settings in; wired clients, Celery apps and coordinators out."""
+"""Engine: everything one process needs, wired from settings; install: the same on somebody else's Celery app."""
 
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 
@@ -18,7 +18,6 @@ from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.celery_app.worker_logs import WorkerLogs
 from workflow_engine.celery_app.worker_metrics import WorkerMetrics
-from workflow_engine.client.asynchronous import AsyncWorkflowClient
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.client.tracing import exporter_names
 from workflow_engine.clock import SystemClock
@@ -292,67 +291,6 @@ class Engine:
 def _make_provider() -> Any:
     """Make a provider of spans as the environment asks; whoever wants none does not import OpenTelemetry's SDK."""
     return import_module("workflow_engine.subscribers.otel").make_provider()
-
-
-class Client(WorkflowClient):
-    """Submits runs to the database and broker in the settings (``WFE_DATABASE_URL``, ``WFE_BROKER_URL``).
-
-    Where neither is set, it submits to the ``wfe dev`` that runs in the current folder or a parent of it.
-
-    A process needs one; it is safe to share between threads and survives forks.
-    """
-
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        app: Celery | None = None,
-        workflows: Iterable[Workflow | str] = (),
-    ) -> None:
-        """Wire a client.
-
-        Args:
-            settings: in place of those from the environment.
-            app: the Celery app to publish with; by default one of our own.
-            workflows: workflows (or import paths) that ``submit`` may name, beside those of ``WFE_WORKFLOWS``.
-
-        Raises:
-            ConfigurationError: a setting is missing or wrong.
-        """
-        engine = Engine(settings, app=app, workflows=workflows)
-        super().__init__(
-            engine.store,
-            engine.processor,
-            engine.registry,
-            SystemClock(),
-            namespace=engine.settings.namespace,
-            input_limit=engine.settings.input_limit_bytes,
-        )
-        self.engine = engine
-
-    def close(self) -> None:
-        """Close the client's connections."""
-        self.engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class AsyncClient(AsyncWorkflowClient):
-    """``Client`` for asyncio."""
-
-    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
-        """Wire a client; arguments as ``Client``."""
-        client = Client(settings, **options)
-        super().__init__(client)
-        self._owned = client
-
-    async def close(self) -> None:
-        """Close the client's connections."""
-        self._owned.close()
 
 
 def settings_at_hand() -> Settings:
