@@ -4,7 +4,12 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.database", "tests.fixtures.cloned_database"]
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.database",
+    "tests.fixtures.cloned_database",
+    "tests.fixtures.stages",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,7 +1,7 @@
 """Steps that are HTTP calls, in a real worker against a real server."""
 
 from tests.acceptance.api_flows import calls
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.http_server import Answer, http_server, json_answer
 from tests.support.processes import event_names
 

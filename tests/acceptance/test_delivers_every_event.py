@@ -1,18 +1,13 @@
 """The whole way of an event: workers and a coordinator write it, a relay that is killed now and then delivers it."""
 
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
 
 from tests.acceptance import flows
-from tests.support.processes import ROOT, Stage, wait_until
+from tests.support.processes import Stage, wait_until
 from workflow_engine import RunHandle
-from workflow_engine.embedded.processes import ChildProcess, Program
 from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.model.records import EventRecord
 from workflow_engine.store.database import Database
@@ -22,42 +17,10 @@ ENDS = {"run.succeeded", "run.cancelled"}
 
 
 @pytest.fixture
-def start_relay(lonely_stage: Stage) -> Iterator[Callable[[], ChildProcess]]:
-    """Start relay processes with what is built in, and a subscriber that leaves a line for each event."""
-    started: list[ChildProcess] = []
-
-    def start() -> ChildProcess:
-        variables = {
-            "WFE_SUBSCRIBERS": "tests.acceptance.relay_log:Tracer",
-            "WFE_RELAY_LEASE_SECONDS": "1",
-            "RELAY_FOLDER": str(lonely_stage.folder / "delivered"),
-        }
-        program = Program(
-            argv=[sys.executable, "-m", "workers.relay"],
-            env={**os.environ, **lonely_stage.environment(), **variables},
-            log=lonely_stage.folder / f"relay-{len(started)}.log",
-            cwd=ROOT,
-        )
-        started.append(ChildProcess(program))
-        return started[-1]
-
-    (lonely_stage.folder / "delivered").mkdir()
-    yield start
-    for relay in started:
-        relay.sweep()
-
-
-@pytest.fixture
 def store(lonely_stage: Stage) -> Iterator[Store]:
     database = Database(lonely_stage.database_url, max_connections=2)
     yield Store(database)
     database.close()
-
-
-def delivered(stage: Stage) -> list[int]:
-    """Return the places of the log that the subscriber has got, as they came."""
-    path = Path(stage.folder) / "delivered" / "trace"
-    return [int(line.split()[1]) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def logged(store: Store) -> list[EventRecord]:
@@ -100,29 +63,26 @@ def check_order(events: Sequence[EventRecord], places: Sequence[int]) -> None:
             last = number
 
 
-def tell_the_whole_story(
-    stage: Stage, store: Store, start_relay: Callable[[], ChildProcess], *, runs: int, kills: int
-) -> None:
+def tell_the_whole_story(stage: Stage, store: Store, *, runs: int, kills: int) -> None:
     random = Random(runs)
     stage.start_coordinator()
     stage.start_worker()
-    relay = start_relay()
+    relay = stage.start_relay()
     submitted: list[RunHandle] = []
     for _ in range(kills):
-        before = len(delivered(stage))
+        before = len(stage.delivered())
         submitted += submit_many(stage, runs // (kills + 1), random)
-        wait_until(lambda before=before: len(delivered(stage)) > before + random.randint(1, 50), within=60)  # type: ignore[misc]
-        os.killpg(relay.pid, signal.SIGKILL)
-        relay.sweep()
-        relay = start_relay()
+        wait_until(lambda before=before: len(stage.delivered()) > before + random.randint(1, 50), within=60)  # type: ignore[misc]
+        relay.kill()
+        relay = stage.start_relay()
     submitted += submit_many(stage, runs - len(submitted), random)
     for run in submitted:
         run.wait(timeout=120)
     events = logged(store)
-    wait_until(lambda: len(set(delivered(stage))) >= len(events), within=60, why="all is delivered")
+    wait_until(lambda: len(set(stage.delivered())) >= len(events), within=60, why="all is delivered")
     wait_until(lambda: len(recorded(store)) >= len(events), within=60, why="all is recorded")
 
-    check_order(events, delivered(stage))
+    check_order(events, stage.delivered())
     for run in submitted:
         own = [event.name for event in events if event.run_id == run.id]
         assert own[0] == "run.submitted"
@@ -133,14 +93,14 @@ def tell_the_whole_story(
 
 
 def test_every_event_of_real_runs_is_delivered_and_recorded_though_relays_are_killed(
-    lonely_stage: Stage, store: Store, start_relay: Callable[[], ChildProcess]
+    lonely_stage: Stage, store: Store
 ) -> None:
-    tell_the_whole_story(lonely_stage, store, start_relay, runs=60, kills=2)
+    tell_the_whole_story(lonely_stage, store, runs=60, kills=2)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_event_of_six_hundred_runs_is_delivered_and_recorded_though_relays_are_killed(
-    lonely_stage: Stage, store: Store, start_relay: Callable[[], ChildProcess]
+    lonely_stage: Stage, store: Store
 ) -> None:
-    tell_the_whole_story(lonely_stage, store, start_relay, runs=600, kills=5)
+    tell_the_whole_story(lonely_stage, store, runs=600, kills=5)

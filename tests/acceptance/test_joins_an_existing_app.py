@@ -7,7 +7,7 @@ import pytest
 from celery.backends.redis import RedisBackend
 
 from tests.acceptance import their_app
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.processes import Stage, event_names, states
 
 

@@ -3,7 +3,7 @@
 from threading import Event
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
 from tests.support.messages import send, take
 from tests.support.processes import Stage, event_names

@@ -3,7 +3,7 @@
 import pytest
 from celery import Celery
 
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.processes import Stage, count_completions
 from tests.support.random_dags import WORKFLOWS
 from workflow_engine import Workflow, compile_plan

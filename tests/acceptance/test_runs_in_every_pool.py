@@ -9,7 +9,7 @@ import pytest
 from kombu import Connection
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
 from tests.support.processes import Stage, event_names, wait_for_all
 

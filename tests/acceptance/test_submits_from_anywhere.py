@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import StageMaker
 from tests.acceptance.forking_submitter import EACH
+from tests.fixtures.stages import StageMaker
 from tests.support.processes import ROOT, Stage, states, wait_for_all
 from workflow_engine.embedded.broker import EmbeddedBroker
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
 from tests.support.processes import answering, event_names, states, wait_for_all, wait_until
 from workflow_engine.embedded.broker import EmbeddedBroker

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Tracer
 
 from tests.acceptance import traced_app
-from tests.acceptance.conftest import StageMaker
+from tests.fixtures.stages import StageMaker
 from tests.support.otlp_receiver import OtlpReceiver, ReceivedSpan
 from tests.support.processes import ROOT, Stage, WorkerProcess, wait_for_all, wait_until
 from workflow_engine.embedded.processes import ChildProcess, Program

@@ -51,18 +51,16 @@ class Traced:
     pid: int
 
 
-class WorkerProcess:
-    """A Celery worker with its pool, in a session of its own; it dies with this process."""
+class StageProcess:
+    """A process in a session of its own, with all that it starts; it dies with this process."""
 
-    def __init__(self, stage: "Stage", *options: str, app: str = STEPS_APP, **variables: str) -> None:
-        self.name = f"w{uuid4().hex[:8]}@stage"
-        self._stage = stage
-        self.log = stage.folder / f"{self.name}.log"
-        arguments = ["-A", app, "worker", "--hostname", self.name, "--without-gossip", "--without-mingle"]
+    def __init__(self, stage: "Stage", name: str, argv: list[str], **variables: str) -> None:
+        self.name = name
+        self.log = stage.folder / f"{name}.log"
         self._process = ChildProcess(
             Program(
-                argv=[sys.executable, "-m", "celery", *arguments, "--loglevel", "INFO", *options],
-                env={**os.environ, **stage.environment(), "STAGE_WORKER": self.name, **variables},
+                argv=[sys.executable, *argv],
+                env={**os.environ, **stage.environment(), **variables},
                 log=self.log,
                 cwd=ROOT,
             )
@@ -73,31 +71,71 @@ class WorkerProcess:
         """The main process."""
         return self._process.pid
 
-    def wait_until_ready(self) -> None:
-        """Return once it takes messages."""
-        announced = self._stage.folder / f"ready-{self.name}"
-        wait_until(lambda: announced.exists() or not self.is_alive(), within=60, why="the worker is ready")
-        assert announced.exists(), self.log.read_text()
-
     def is_alive(self) -> bool:
         """Tell whether the main process lives."""
         return self._process.returncode is None
 
     def kill(self) -> None:
-        """Kill it and its pool at once, as a power cut would."""
+        """Kill it and all it started at once, as a power cut would."""
         self._process.sweep()
 
     def freeze(self) -> None:
-        """Stop it and its pool in the middle of what they do."""
+        """Stop it, and all it started, in the middle of what they do."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on as if nothing had happened."""
         os.killpg(self.pid, signal.SIGCONT)
 
+    def tell_to_stop(self) -> None:
+        """Ask it to end in good order; do not wait for that."""
+        self._process.send(signal.SIGTERM)
+
     def stop(self) -> None:
         """Let it end in good order; nothing of it is left."""
         self._process.stop([(signal.SIGTERM, 15.0)])
+
+
+class WorkerProcess(StageProcess):
+    """A Celery worker with its pool."""
+
+    def __init__(self, stage: "Stage", *options: str, app: str = STEPS_APP, **variables: str) -> None:
+        name = f"w{uuid4().hex[:8]}@stage"
+        arguments = ["-A", app, "worker", "--hostname", name, "--without-gossip", "--without-mingle"]
+        argv = ["-m", "celery", *arguments, "--loglevel", "INFO", *options]
+        super().__init__(stage, name, argv, STAGE_WORKER=name, **variables)
+        self._announced = stage.folder / f"ready-{name}"
+
+    def wait_until_ready(self) -> None:
+        """Return once it takes messages."""
+        wait_until(lambda: self._announced.exists() or not self.is_alive(), within=60, why="the worker is ready")
+        assert self._announced.exists(), self.log.read_text()
+
+
+class CoordinatorProcess(StageProcess):
+    """What ``wfe coordinator`` runs."""
+
+    def __init__(self, stage: "Stage", **variables: str) -> None:
+        super().__init__(stage, f"coordinator-{uuid4().hex[:8]}", ["-m", "workers.coordinator"], **variables)
+
+    def wait_until_ready(self) -> None:
+        """Return once its services run."""
+        wait_until(lambda: "running: " in self.log.read_text() or not self.is_alive(), within=60, why="it runs")
+        assert self.is_alive(), self.log.read_text()
+
+
+class RelayProcess(StageProcess):
+    """What ``wfe relay`` runs, with a subscriber that leaves a line for each event, beside those built in."""
+
+    def __init__(self, stage: "Stage", **variables: str) -> None:
+        folder = stage.folder / "delivered"
+        folder.mkdir(exist_ok=True)
+        ours = {
+            "WFE_SUBSCRIBERS": "tests.acceptance.relay_log:Tracer",
+            "WFE_RELAY_LEASE_SECONDS": "1",
+            "RELAY_FOLDER": str(folder),
+        }
+        super().__init__(stage, f"relay-{uuid4().hex[:8]}", ["-m", "workers.relay"], **{**ours, **variables})
 
 
 class Stage:
@@ -114,6 +152,8 @@ class Stage:
         )
         self.client = Client(self.settings)
         self.workers: list[WorkerProcess] = []
+        self.coordinators: list[CoordinatorProcess] = []
+        self.relays: list[RelayProcess] = []
         self._coordinators: list[tuple[Supervisor, Thread]] = []
         self._engines: list[Engine] = []
 
@@ -137,7 +177,7 @@ class Stage:
         return worker
 
     def start_coordinator(self) -> Supervisor:
-        """Start a coordinator; it is no part of what is killed, so a thread will do."""
+        """Start a coordinator in a thread, for tests that do not kill it."""
         engine = Engine(self.settings)
         supervisor = engine.coordinator()
         thread = Thread(target=supervisor.run, name="coordinator", daemon=True)
@@ -145,6 +185,20 @@ class Stage:
         self._coordinators.append((supervisor, thread))
         self._engines.append(engine)
         return supervisor
+
+    def start_coordinator_process(self, *, ready: bool = True, **variables: str) -> CoordinatorProcess:
+        """Start a coordinator that may be killed, and wait until it runs, unless told otherwise."""
+        coordinator = CoordinatorProcess(self, **variables)
+        self.coordinators.append(coordinator)
+        if ready:
+            coordinator.wait_until_ready()
+        return coordinator
+
+    def start_relay(self, **variables: str) -> RelayProcess:
+        """Start a relay that leaves a line for each event it delivers."""
+        relay = RelayProcess(self, **variables)
+        self.relays.append(relay)
+        return relay
 
     def stop_coordinators(self) -> None:
         """Stop every coordinator."""
@@ -179,18 +233,24 @@ class Stage:
             why=f"{step} attempt {attempt} was called",
         )
 
+    def delivered(self) -> list[int]:
+        """Return the places in the log of the events that relays have delivered, as they came."""
+        path = self.folder / "delivered" / "trace"
+        return [int(line.split()[1]) for line in path.read_text().splitlines()] if path.exists() else []
+
     def rows(self, query: str, *values: Any) -> list[Any]:
         """Run a query of the test's own."""
         with psycopg.connect(self.database_url, autocommit=True, row_factory=namedtuple_row) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
     def close(self) -> None:
-        """End everything, and print the workers' logs for whoever reads a failure."""
-        for worker in self.workers:
-            worker.kill()  # nobody needs what it still does, and an orderly end takes seconds
+        """End everything, and print the logs for whoever reads a failure."""
+        processes = [*self.workers, *self.coordinators, *self.relays]
+        for process in processes:
+            process.kill()  # nobody needs what it still does, and an orderly end takes seconds
         self.stop_coordinators()
-        for worker in self.workers:
-            print(f"--- {worker.name}", *worker.log.read_text(errors="replace").splitlines()[-150:], sep="\n")
+        for process in processes:
+            print(f"--- {process.name}", *process.log.read_text(errors="replace").splitlines()[-150:], sep="\n")
         for engine in self._engines:
             engine.close()
         self.client.close()
