@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from workflow_engine.engine.payloads import payload_as_json
-from workflow_engine.model import events
+from workflow_engine.model import events, subscriber_events
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
 from workflow_engine.model.records import AttemptTimes, RunTimes
@@ -182,7 +182,7 @@ def subscriber_dead_lettered(
 ) -> Event:
     """A delivery was given up."""
     return _event(
-        events.SubscriberDeadLettered(
+        subscriber_events.SubscriberDeadLettered(
             subscriber=subscriber,
             event_id=event_id,
             event_name=event_name,
@@ -195,17 +195,17 @@ def subscriber_dead_lettered(
 
 def subscriber_requeued(subscriber: str, deliveries: int, actor: str | None) -> Event:
     """Dead letters are to be delivered again."""
-    return _event(events.SubscriberRequeued(subscriber=subscriber, deliveries=deliveries, actor=actor))
+    return _event(subscriber_events.SubscriberRequeued(subscriber=subscriber, deliveries=deliveries, actor=actor))
 
 
 def subscriber_discarded(subscriber: str, deliveries: int, actor: str | None) -> Event:
     """Dead letters were given up for good."""
-    return _event(events.SubscriberDiscarded(subscriber=subscriber, deliveries=deliveries, actor=actor))
+    return _event(subscriber_events.SubscriberDiscarded(subscriber=subscriber, deliveries=deliveries, actor=actor))
 
 
 def subscriber_replayed(subscriber: str, from_position: int, actor: str | None) -> Event:
     """A cursor was set."""
-    return _event(events.SubscriberReplayed(subscriber=subscriber, from_position=from_position, actor=actor))
+    return _event(subscriber_events.SubscriberReplayed(subscriber=subscriber, from_position=from_position, actor=actor))
 
 
 @lru_cache(maxsize=10_000)
