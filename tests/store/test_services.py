@@ -135,20 +135,3 @@ def test_a_listener_whose_connection_is_cut_listens_again(store: Store) -> None:
         wait_until(lambda: sleeper.woken == 2, within=10, why="it listens again, and looks for what it missed")
     finally:
         listener.stop()
-
-
-def test_a_worker_is_heard_of_from_its_first_beat_until_it_says_goodbye(store: Store) -> None:
-    worker = "33333333-3333-4333-8333-333333333333"
-    with store.single() as tx:
-        tx.workers.beat(worker, "one", 17)
-        (first,) = tx.connection.execute("SELECT * FROM workers").fetchall()
-        tx.workers.beat(worker, "one", 17)
-        (second,) = tx.connection.execute("SELECT * FROM workers").fetchall()
-        tx.connection.execute(
-            "INSERT INTO workers (id, name, pid, heartbeat_at) VALUES (gen_random_uuid(), 'old', 1, '2020-01-01')"
-        )
-        tx.workers.forget(worker)
-
-        assert tx.connection.execute("SELECT * FROM workers").fetchall() == []
-    assert (first.name, first.pid, first.started_at) == (second.name, second.pid, second.started_at)
-    assert first.heartbeat_at < second.heartbeat_at

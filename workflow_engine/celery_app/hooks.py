@@ -13,6 +13,7 @@ from celery.worker import state as worker_state
 
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.messages import STEP_TASK
+from workflow_engine.celery_app.worker_facts import facts_of
 from workflow_engine.errors import WorkflowEngineError
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ class WorkerHooks:
         signals.worker_ready.connect(self._on_ready, weak=False)
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
-    def _on_setup(self, sender: str, **_: Any) -> None:
+    def _on_setup(self, sender: str, instance: Any, **_: Any) -> None:
         # Before the pool forks, so that its processes claim in the name of this worker.
         self._lease.identity.name = sender
         self._lease.identity.pid = os.getpid()
+        self._lease.facts = lambda: facts_of(instance)
         self._try(self._lease.beat)
 
     def _on_ready(self, **_: Any) -> None:

@@ -1,6 +1,7 @@
 """WorkerLease: what a worker's main process tells the database about itself and its steps."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -9,6 +10,7 @@ from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.messages import task_id
 from workflow_engine.engine.processor import Processor
 from workflow_engine.model.commands import LoseStep
+from workflow_engine.model.workers import WorkerFacts
 from workflow_engine.store.transaction import Store
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ class WorkerLease:
     def __init__(self, store: Store, processor: Processor, identity: WorkerIdentity) -> None:
         """Beat through ``store``, which should have a connection of its own."""
         self.identity = identity
+        self.facts: Callable[[], WorkerFacts] = WorkerFacts
+        """Returns what the worker serves, as it is now."""
         self._store = store
         self._processor = processor
         self._beat_at: float | None = None
@@ -35,7 +39,7 @@ class WorkerLease:
     def beat(self) -> None:
         """Say that the worker is alive."""
         with self._store.single() as tx:
-            tx.workers.beat(self.identity.id, self.identity.name, self.identity.pid)
+            tx.workers.beat(self.identity.id, self.identity.name, self.identity.pid, self.facts())
         self._beat_at = monotonic()
 
     def forget(self) -> None:

@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "runs": ("workflow_engine.cli.runs:runs", "List, show, watch and cancel runs."),
     "events": ("workflow_engine.cli.events:events", "Read the event catalogue and the event log."),
     "worker": ("workflow_engine.cli.worker:worker", "Run steps: a Celery worker, with all of Celery's options."),
+    "workers": ("workflow_engine.cli.workers:workers", "List the workers: what they serve, when last heard of."),
     "coordinator": ("workflow_engine.cli.coordinator:coordinator", "Run retries, timers and the rescue of lost work."),
     "relay": ("workflow_engine.cli.relay:relay", "Deliver events to durable subscribers."),
     "subscribers": ("workflow_engine.cli.subscribers:subscribers", "List durable subscribers; deliver events again."),

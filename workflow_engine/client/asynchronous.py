@@ -10,6 +10,7 @@ from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.ids import RunId
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
+from workflow_engine.model.workers import WorkerRecord
 from workflow_engine.store.views import WorkflowRecord
 
 
@@ -97,3 +98,7 @@ class AsyncWorkflowClient:
     async def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""
         return await asyncio.to_thread(self._client.workflows)
+
+    async def workers(self) -> list[WorkerRecord]:
+        """Return the workers that were heard of within the last day."""
+        return await asyncio.to_thread(self._client.workers)

@@ -20,6 +20,7 @@ from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.run_options import RunOptions, check_text, run_options
+from workflow_engine.model.workers import WorkerRecord
 from workflow_engine.plan.compiler import compile_plan
 from workflow_engine.store.session import caller_transaction
 from workflow_engine.store.transaction import Store
@@ -155,6 +156,11 @@ class WorkflowClient:
         """Return every version ever submitted in this namespace."""
         with self._store.single() as tx:
             return tx.views.workflows(self._namespace)
+
+    def workers(self) -> list[WorkerRecord]:
+        """Return the workers of this database, of whatever namespace, that were heard of within the last day."""
+        with self._store.single() as tx:
+            return tx.workers.page()
 
     def register(self, workflow: Workflow) -> int:
         """Store a workflow's plan unless its version is known; return the plan's id. ``submit`` does it by itself.

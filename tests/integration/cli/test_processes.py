@@ -49,7 +49,18 @@ def test_a_worker_passes_celerys_options_on_and_runs_steps_in_any_pool(dev: Dev,
     run = wfe("runs", "show", ended.json["id"], "--json").json
     assert run["steps"][0]["worker"] == f"{pool}@test"
     assert f"concurrency: 3 ({'thread' if pool == 'threads' else pool})" in worker.output
+    (listed,) = [each for each in wfe("workers", "list", "--json").json if each["name"] == f"{pool}@test"]
+    assert (listed["queues"], listed["pool"], listed["concurrency"], listed["alive"]) == (["special"], pool, 3, True)
     assert worker.stop() == 0
+
+
+def test_the_workers_are_listed_with_what_they_serve_and_hold(dev: Dev) -> None:
+    ended = wfe("workers", "list")
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+
+    assert lines[0].split() == ["WORKER", "POOL", "SIZE", "LAST", "HEARD", "OF", "STEPS", "QUEUES"]
+    assert any(line.split()[1:3] == ["prefork", "2"] and line.endswith(" celery") for line in lines[1:]), lines
 
 
 def test_a_worker_has_a_name_of_its_own_and_the_log_level_of_the_settings(dev: Dev, start: Start) -> None:

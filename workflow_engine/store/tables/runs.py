@@ -148,5 +148,8 @@ workers = Table(
     Column("pid", Integer, nullable=False),
     _moment("started_at", nullable=False, server_default=NOW),
     _moment("heartbeat_at", nullable=False, server_default=NOW),
+    Column("queues", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("pool", Text),
+    Column("concurrency", Integer),
     comment="One row a worker process tree; its heartbeat is the lease of every step it runs.",
 )
