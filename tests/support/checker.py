@@ -1,26 +1,35 @@
 """Read the event log and the steps of every run, and prove that nothing was lost, doubled or out of order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, Final, Protocol
 
-from tests.support.processes import Stage
+from tests.support.processes import Stage, Traced
+from workflow_engine.model.run import FINAL_RUN_STATES, RUN_STATE_AFTER, RUN_TRANSITIONS, RunState
+from workflow_engine.model.step import FINAL_STEP_STATES, STEP_STATE_AFTER, STEP_TRANSITIONS, StepState
 from workflow_engine.plan.plan import Plan
 
-_RUN_ENDS = {
-    "succeeded": "run.succeeded",
-    "failed": "run.failed",
-    "cancelled": "run.cancelled",
-    "expired": "run.expired",
-}
-_STEP_ENDS = {
-    "succeeded": "step.completed",
-    "failed": "step.failed",
-    "skipped": "step.skipped",
-    "cancelled": "step.cancelled",
-}
-_ATTEMPT_ENDS = ("step.completed", "step.retrying", "step.lost", "step.failed")
+_RUN_MOVES: Final = {(before, after) for (before, _), after in RUN_TRANSITIONS.items()}
+_STEP_MOVES: Final = {(before, after) for (before, _), after in STEP_TRANSITIONS.items()}
+_ATTEMPT_ENDS: Final = frozenset({"step.completed", "step.retrying", "step.lost", "step.failed"})
+_MOST_PRINTED: Final = 40
+
+
+class Rows(Protocol):
+    """What answers the checker's queries: a stage, or a database without one."""
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """Run a query."""
+
+
+class Calls(Protocol):
+    """What knows the calls of handlers."""
+
+    def traced(self) -> list[Traced]:
+        """Return them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,94 +47,153 @@ class History:
         if not condition:
             self.problems.append(f"run {self.run.id} ({self.run.workflow}, {self.run.state}): {problem}")
 
+    def moves(self) -> list[Any]:
+        """Return the events that tell where the run itself came."""
+        return [event for event in self.events if event.step is None and event.name in RUN_STATE_AFTER]
+
+    def moves_of(self, step: Any) -> list[Any]:
+        """Return the events that tell where a step came."""
+        return [event for event in self.events if event.step == step.name and event.name in STEP_STATE_AFTER]
+
 
 def check(stage: Stage, *, claims_may_be_lost: bool = False) -> int:
     """Prove every promise about every run on a stage; return how many runs there are.
 
-    Each run has ended, and says so once; each step has ended in exactly one way; each attempt that began has exactly
-    one end; attempts are numbered without gaps; no step began before all its parents had completed; and no handler
-    was called twice for one attempt, unless a database crash may have lost claims: those do not wait for the disk.
+    What the database says must hold (``find_problems``), and no handler was called twice for one attempt, unless a
+    crash of the database may have lost claims: those do not wait for the disk.
     """
     histories = read(stage)
-    for history in histories:
-        check_run(history)
-        for step in history.steps:
-            check_step(history, step, [event for event in history.events if event.step == step.name])
-        check_order(history)
-    problems = [problem for history in histories for problem in history.problems]
+    problems = find_problems(stage, histories, claims_may_be_lost=claims_may_be_lost)
     if not claims_may_be_lost:
         problems += check_calls(stage, histories)
-    assert not problems, "\n".join([f"{len(problems)} broken promise(s):", *problems[:40]])
+    assert not problems, described(problems)
     return len(histories)
 
 
-def read(stage: Stage) -> list[History]:
+def described(problems: Sequence[str]) -> str:
+    """Return what a test prints that fails on them."""
+    return "\n".join([f"{len(problems)} broken promise(s):", *problems[:_MOST_PRINTED]])
+
+
+def find_problems(
+    source: Rows, histories: Sequence[History] | None = None, *, claims_may_be_lost: bool = False
+) -> list[str]:
+    """Return what is wrong with the runs in a database; nothing, it should be.
+
+    - Each run has ended, and so has each of its steps. Their events, replayed from the beginning, make no move but
+      those of the transition tables, and lead to the states in the rows: so each ended once and nothing came after.
+    - A step has one completion if it succeeded and else none.
+    - Attempts are numbered from 1 without gaps; each began at most once, after it was dispatched, and each that began
+      has one end, which tells the very moment at which it began: the claim on record is the one that was completed.
+    - No step was dispatched before all its parents had completed.
+    - Within a step time only goes forward, whoever's clock is wrong; no fact is told twice.
+    - Nothing is left over: no step or event without a run, no timer of a run that is over.
+    """
+    histories = read(source) if histories is None else histories
+    for history in histories:
+        check_run(history)
+        for step in history.steps:
+            check_step(history, step)
+            check_attempts(history, step)
+            if not claims_may_be_lost:
+                check_claims(history, step)
+        check_order(history)
+        check_repetitions(history)
+    return [problem for history in histories for problem in history.problems] + list(find_leftovers(source))
+
+
+def read(source: Rows) -> list[History]:
     """Read the history of every run, in one snapshot a table."""
     steps, events = defaultdict(list), defaultdict(list)
-    for row in stage.rows(
+    for row in source.rows(
         "SELECT steps.*, plan_steps.name FROM steps JOIN runs ON runs.id = steps.run_id "
         "JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position"
     ):
         steps[row.run_id].append(row)
-    for row in stage.rows("SELECT * FROM events ORDER BY id"):
+    for row in source.rows("SELECT * FROM events ORDER BY id"):
         events[row.run_id].append(row)
-    plans = {row.id: _plan(row) for row in stage.rows("SELECT * FROM plans")}
+    plans = {row.id: _plan(row) for row in source.rows("SELECT * FROM plans")}
     return [
         History(run=run, plan=plans[run.plan_id], steps=steps[run.id], events=events[run.id])
-        for run in stage.rows("SELECT * FROM runs ORDER BY created_at")
+        for run in source.rows("SELECT * FROM runs ORDER BY created_at")
     ]
 
 
 def check_run(history: History) -> None:
-    """The run has ended and its events tell how, once."""
-    names = Counter(event.name for event in history.events if event.step is None)
-    expected_end = _RUN_ENDS.get(history.run.state)
-    history.expect(expected_end, "has not ended")
-    for end in _RUN_ENDS.values():
-        wanted = 1 if end == expected_end else 0
-        history.expect(names[end] == wanted, f"{names[end]} {end} events, not {wanted}")
-    history.expect(names["run.submitted"] == 1, f"{names['run.submitted']} run.submitted events")
-    history.expect(names["run.started"] <= 1, f"{names['run.started']} run.started events")
+    """The run has ended; its events lead there, and nothing of it comes after its end."""
+    run, moves = history.run, history.moves()
+    history.expect(run.state in FINAL_RUN_STATES, "has not ended")
+    history.expect(moves and moves[0].name == "run.submitted", f"began with {moves[0].name if moves else 'nothing'}")
+    state = RunState.PENDING
+    for event in moves[1:]:
+        after = RUN_STATE_AFTER[event.name]
+        history.expect((state, after) in _RUN_MOVES, f"{event.name} came when it was {state}")
+        state = after
+    history.expect(state == run.state, f"its events lead to {state}")
     history.expect(len(history.steps) == len(history.plan), f"{len(history.steps)} steps of {len(history.plan)}")
-    if history.run.state == "succeeded":
+    if run.state == "succeeded":
         unfinished = [step.name for step in history.steps if step.state != "succeeded"]
         history.expect(not unfinished, f"succeeded without {unfinished}")
+    if state in FINAL_RUN_STATES:
+        late = [f"{each.name} of {each.step}" for each in history.events if each.step and each.id > moves[-1].id]
+        history.expect(not late, f"{late} came after its end")
 
 
-def check_step(history: History, step: Any, events: Sequence[Any]) -> None:
-    """The step has ended in one way, and so has every attempt of it."""
-    names = Counter(event.name for event in events)
-    expected_end = _STEP_ENDS.get(step.state)
-    history.expect(expected_end, f"step {step.name} is {step.state}")
-    for end in _STEP_ENDS.values():
-        wanted = 1 if end == expected_end else 0
+def check_step(history: History, step: Any) -> None:
+    """The step has ended; its events lead there by legal moves, through attempts without gaps."""
+    where = f"step {step.name} ({step.state})"
+    events = history.moves_of(step)
+    history.expect(step.state in FINAL_STEP_STATES, f"step {step.name} is {step.state}")
+    state, attempt = StepState.WAITING, 0
+    for event in events:
+        after = STEP_STATE_AFTER[event.name]
+        history.expect((state, after) in _STEP_MOVES, f"{where}: {event.name} came when it was {state}")
+        attempt += {"step.dispatched": 1, "step.released": -1}.get(event.name, 0)
         history.expect(
-            names[end] == wanted, f"step {step.name} ({step.state}): {names[end]} {end} events, not {wanted}"
+            event.attempt in {None, attempt}, f"{where}: {event.name} of attempt {event.attempt} during {attempt}"
         )
-    check_attempts(history, step, events)
+        state = after
+    history.expect(state == step.state, f"{where}: its events lead to {state}")
+    history.expect(attempt == step.attempt, f"{where}: its row has attempt {step.attempt}, its events {attempt}")
+    completions, wanted = sum(event.name == "step.completed" for event in events), int(step.state == "succeeded")
+    history.expect(completions == wanted, f"{where}: {completions} completions, not {wanted}")
+    backwards = [later.name for sooner, later in pairwise(events) if later.occurred_at < sooner.occurred_at]
+    history.expect(not backwards, f"{where}: {backwards} happened before what led there")
 
 
-def check_attempts(history: History, step: Any, events: Sequence[Any]) -> None:
-    """Attempts are numbered from 1 without gaps, each began at most once, and each that began ended once."""
-    sent = [event.attempt for event in events if event.name == "step.dispatched"]
-    released = sum(event.name == "step.released" for event in events)
-    dispatched = set(sent)
+def check_attempts(history: History, step: Any) -> None:
+    """Each attempt that began has one end, and none has an end that never began."""
+    events = history.moves_of(step)
     started = Counter(event.attempt for event in events if event.name == "step.started")
-    ended = Counter(event.attempt for event in events if event.name in _ATTEMPT_ENDS)
-    where = f"step {step.name}"
-    history.expect(dispatched == set(range(1, len(dispatched) + 1)), f"{where}: attempts {sorted(dispatched)}")
-    history.expect(len(sent) <= len(dispatched) + released, f"{where}: dispatched {sent}, released {released} times")
-    history.expect(started.keys() <= dispatched, f"{where}: started {sorted(started)}, dispatched {sorted(dispatched)}")
-    for attempt, times in started.items():
-        history.expect(times == 1, f"{where}: attempt {attempt} started {times} times")
-        cancelled = step.state == "cancelled" and attempt == max(started)
-        ends = ended[attempt] + (1 if cancelled and not ended[attempt] else 0)
-        history.expect(ends == 1, f"{where}: attempt {attempt} ended {ends} times")
-    history.expect(ended.keys() <= started.keys(), f"{where}: ended {sorted(ended)}, started {sorted(started)}")
+    ended = Counter(event.attempt for event in ends_of_attempts(events))
+    for attempt in started.keys() | ended.keys():
+        where = f"step {step.name}: attempt {attempt}"
+        history.expect(started[attempt] == 1, f"{where} began {started[attempt]} times")
+        history.expect(ended[attempt] == 1, f"{where} ended {ended[attempt]} times")
+
+
+def check_claims(history: History, step: Any) -> None:
+    """An end of an attempt tells the moment at which it was claimed: who ended it is who held it."""
+    events = history.moves_of(step)
+    claimed = {event.attempt: event.occurred_at for event in events if event.name == "step.started"}
+    for event in ends_of_attempts(events):
+        told, began = datetime.fromisoformat(event.data["started_at"]), claimed.get(event.attempt)
+        history.expect(
+            told == began, f"step {step.name}: {event.name} tells of a claim at {told}, the log of one at {began}"
+        )
+
+
+def ends_of_attempts(events: Sequence[Any]) -> list[Any]:
+    """Return the events that end an attempt which had begun."""
+    return [
+        event
+        for event in events
+        if event.name in _ATTEMPT_ENDS or (event.name == "step.cancelled" and event.attempt is not None)
+    ]
 
 
 def check_order(history: History) -> None:
-    """No step was dispatched before every parent had completed; nothing happened to an attempt before it began."""
+    """No step was dispatched before every parent had completed."""
     first: dict[tuple[str, str | None], int] = {}
     for event in history.events:
         first.setdefault((event.name, event.step), event.id)
@@ -135,13 +203,32 @@ def check_order(history: History) -> None:
             completed = first.get(("step.completed", parent))
             in_order = began is None or (completed is not None and completed < began)
             history.expect(in_order, f"step {step.name} was dispatched before {parent} had completed")
-        started, ended = first.get(("step.started", step.name)), first.get(("step.completed", step.name))
-        history.expect(
-            ended is None or (started is not None and started < ended), f"step {step.name} ended, then began"
-        )
 
 
-def check_calls(stage: Stage, histories: Sequence[History]) -> list[str]:
+def check_repetitions(history: History) -> None:
+    """No fact stands in the log twice."""
+    facts = Counter((event.name, event.step, event.attempt, event.occurred_at) for event in history.events)
+    for (name, step, attempt, _), times in facts.items():
+        history.expect(times == 1, f"{name} of step {step}, attempt {attempt}, is told {times} times")
+
+
+def find_leftovers(source: Rows) -> Iterator[str]:
+    """Yield what belongs to no run, or to one that is over."""
+    for row in source.rows("SELECT run_id, position FROM steps WHERE run_id NOT IN (SELECT id FROM runs)"):
+        yield f"step {row.position} of run {row.run_id}, which does not exist"
+    for row in source.rows("SELECT id, name, run_id FROM events WHERE run_id NOT IN (SELECT id FROM runs)"):
+        yield f"event {row.id}, {row.name}, of run {row.run_id}, which does not exist"
+    for row in source.rows("SELECT run_id, name FROM deferred_events"):
+        yield f"{row.name} of run {row.run_id} never came to the log"
+    if source.rows("SELECT FROM pg_tables WHERE tablename = 'timers'"):
+        for row in source.rows(
+            "SELECT timers.kind, timers.run_id FROM timers LEFT JOIN runs ON runs.id = timers.run_id "
+            "WHERE timers.run_id IS NOT NULL AND (runs.id IS NULL OR runs.finished_at IS NOT NULL)"
+        ):
+            yield f"a timer ({row.kind}) of run {row.run_id}, which is over"
+
+
+def check_calls(stage: Calls, histories: Sequence[History]) -> list[str]:
     """Every call of a handler belongs to an attempt that was claimed, and no attempt was called twice."""
     calls = Counter((call.run_id, call.step, call.attempt) for call in stage.traced())
     started = {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.checker import check_order, check_run, check_step, read
+from tests.support.checker import described, find_problems, read
 from workflow_engine.store.database import Database
 
 
@@ -21,12 +21,9 @@ class DatabaseRows:
 
 def prove_every_run(database: Database) -> int:
     """Prove every promise about every run in a database; return how many runs there are."""
-    histories = read(DatabaseRows(database))  # type: ignore[arg-type]  # it reads rows and nothing else
-    for history in histories:
-        check_run(history)
-        for step in history.steps:
-            check_step(history, step, [event for event in history.events if event.step == step.name])
-        check_order(history)
-    problems = [problem for history in histories for problem in history.problems]
-    assert not problems, "\n".join([f"{len(problems)} broken promise(s):", *problems[:40]])
+    source = DatabaseRows(database)
+    histories = read(source)
+    # These tests complete attempts with a claim's times of their own.
+    problems = find_problems(source, histories, claims_may_be_lost=True)
+    assert not problems, described(problems)
     return len(histories)
