@@ -33,6 +33,7 @@ from workflow_engine.model.commands import (
     DispatchReady,
     ExpireRuns,
     ReleaseSteps,
+    RescueSteps,
     StepAttempt,
     StopStep,
     SubmitRun,
@@ -170,6 +171,14 @@ def is_lost_and_runs_again(stage: Stage) -> None:
     run_all(stage.processor, stage.broker)
 
 
+def is_taken_from_a_silent_worker(stage: Stage) -> None:
+    stage.submit(graph(CHAIN))
+    stage.claimed("a")
+    stage.processor.execute(RescueSteps(lease=timedelta(hours=1), limit=10))
+    stage.processor.execute(DispatchReady(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
 def finds_the_broker_down(stage: Stage) -> None:
     stage.broker.is_down = True
     stage.submit(graph(CHAIN))
@@ -249,6 +258,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.completed", "CompleteStep"): runs_to_its_end,
     ("step.retrying", "FailStep"): is_tried_again,
     ("step.lost", "LoseStep"): is_lost_and_runs_again,
+    ("step.lost", "RescueSteps"): is_taken_from_a_silent_worker,
     ("step.failed", "FailStep"): ends_badly(Stage.fail),
     ("step.failed", "LoseStep"): ends_badly(Stage.lose_twice),
     ("step.failed", "StopStep"): ends_badly(Stage.stop),

@@ -119,23 +119,6 @@ def test_coordinators_that_touch_the_same_steps_never_wait_for_each_other(
         list(threads.map(touch, range(60)))
 
 
-def test_a_silent_workers_steps_are_found_and_a_living_ones_are_not(
-    processor: Processor, dispatcher: RecordingDispatcher, store: Store
-) -> None:
-    submit(processor, graph({"a": (), "b": (), "c": ()}))
-    alive, silent, unknown = (str(uuid4()) for _ in range(3))
-    with store.single() as tx:
-        tx.workers.beat(alive, "alive", 1)
-        tx.workers.beat(silent, "silent", 2)
-        tx.connection.execute("UPDATE workers SET heartbeat_at = now() - interval '16 s' WHERE name = 'silent'")
-    for step, worker in [("a", alive), ("b", silent), ("c", unknown)]:
-        claim(processor, dispatcher.take(step), worker)
-
-    with store.single() as tx:
-        assert [attempt.position for attempt in tx.steps.find_lost(timedelta(seconds=15), 10)] == [1, 2]
-        assert [attempt.position for attempt in tx.steps.find_lost(timedelta(seconds=30), 10)] == [2]
-
-
 def test_a_worker_finds_what_it_has_held_for_a_while(
     processor: Processor, dispatcher: RecordingDispatcher, store: Store
 ) -> None:

@@ -20,6 +20,7 @@ from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
+from workflow_engine.engine.resender import ResendService
 from workflow_engine.model.commands import ReleaseSteps, StepAttempt, StopStep
 from workflow_engine.model.run import FINAL_RUN_STATES
 from workflow_engine.store.transaction import Store
@@ -131,9 +132,8 @@ class Chaos:
     def coordinate(self) -> None:
         """Do what two coordinators do, at any moment."""
         ReadinessService(self._store, self.processor, poll_every=SOON).run_once()
-        RescueService(
-            self._store, self.processor, self.dispatcher, lease=timedelta(seconds=30), stranded_after=SOON * 5
-        ).run_once()
+        RescueService(self._store, self.processor, lease=timedelta(seconds=30)).run_once()
+        ResendService(self._store, self.processor, self.dispatcher, stranded_after=SOON * 5).run_once()
         self._stopping.wait(0.01)
 
     def _living(self) -> str:

@@ -124,7 +124,7 @@ def test_the_hot_path_finds_its_rows_by_primary_key(history: psycopg.Connection[
     [
         ("dispatch_ready", "steps_ready_idx"),
         ("next_ready_at", "steps_ready_idx"),
-        ("find_lost", "runs_unfinished_idx"),
+        ("rescue_steps", "runs_unfinished_idx"),
         ("find_stranded", "runs_unfinished_idx"),
         ("find_held", "runs_unfinished_idx"),
         ("find_expired", "runs_unfinished_idx"),

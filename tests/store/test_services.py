@@ -11,6 +11,7 @@ from workflow_engine.engine.listener import ListenerService
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import BATCH, ReadinessService
 from workflow_engine.engine.rescuer import RescueService
+from workflow_engine.engine.resender import ResendService
 from workflow_engine.engine.service import Service
 from workflow_engine.store.transaction import Store
 
@@ -82,7 +83,7 @@ def test_rescue_gives_away_what_a_silent_worker_holds_and_it_runs_again(
     run_id = submit(processor, graph({"a": ()}))
     claim(processor, dispatcher.take("a"))
 
-    RescueService(store, processor, dispatcher, lease=HOUR, stranded_after=HOUR).run_once()
+    RescueService(store, processor, lease=HOUR).run_once()
     readiness.run_once()
 
     assert [message.attempt for message in dispatcher.sent] == [2]
@@ -92,7 +93,7 @@ def test_rescue_gives_away_what_a_silent_worker_holds_and_it_runs_again(
 
 
 @pytest.mark.parametrize(("idle", "sent"), [(True, ["a", "b"]), (False, [])])
-def test_rescue_sends_again_what_waits_for_a_worker_only_while_its_queue_is_empty(
+def test_what_waits_for_a_worker_is_sent_again_only_while_its_queue_is_empty(
     store: Store, processor: Processor, dispatcher: RecordingDispatcher, idle: bool, sent: list[str]
 ) -> None:
     submit(processor, graph({"a": (), "b": ()}), priority=2)
@@ -101,7 +102,7 @@ def test_rescue_sends_again_what_waits_for_a_worker_only_while_its_queue_is_empt
     dispatcher.sent.clear()
     dispatcher.is_idle = lambda queue: idle  # type: ignore[method-assign]
 
-    RescueService(store, processor, dispatcher, lease=HOUR, stranded_after=NOW).run_once()
+    ResendService(store, processor, dispatcher, stranded_after=NOW).run_once()
 
     assert sorted(message.step for message in dispatcher.sent) == sent
     assert all(key(message) in attempts and message.priority == 2 for message in dispatcher.sent)

@@ -35,6 +35,7 @@ from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.redaction import load_redaction
 from workflow_engine.engine.rescuer import RescueService
+from workflow_engine.engine.resender import ResendService
 from workflow_engine.engine.supervisor import Supervisor
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics
@@ -164,15 +165,11 @@ class Engine:
         """Return the services that run once the hot path cannot: readiness, listener, rescue, janitor."""
         settings = self.settings
         readiness = ReadinessService(self.store, self.processor, poll_every=timedelta(seconds=settings.poll_seconds))
-        rescue = RescueService(
-            self.store,
-            self.processor,
-            self.dispatcher,
-            lease=timedelta(seconds=settings.lease_seconds),
-            stranded_after=timedelta(seconds=settings.stranded_seconds),
-        )
-        self._measure_coordinator(rescue)
-        return Supervisor([readiness, rescue, ListenerService(self.store.database, [readiness]), self.janitor])
+        rescue = RescueService(self.store, self.processor, lease=timedelta(seconds=settings.lease_seconds))
+        stranded_after = timedelta(seconds=settings.stranded_seconds)
+        resend = ResendService(self.store, self.processor, self.dispatcher, stranded_after=stranded_after)
+        self._measure_coordinator(resend)
+        return Supervisor([readiness, rescue, resend, ListenerService(self.store.database, [readiness]), self.janitor])
 
     @cached_property
     def janitor(self) -> JanitorService:
@@ -269,12 +266,12 @@ class Engine:
             telemetry = import_module("workflow_engine.subscribers.telemetry")
             yield telemetry.TelemetrySubscriber(self.store, _make_provider)
 
-    def _measure_coordinator(self, rescue: RescueService) -> None:
+    def _measure_coordinator(self, resend: ResendService) -> None:
         if self.metrics is not None:
             lease = timedelta(seconds=self.settings.lease_seconds)
             queue = self._given_queue() or self.app.conf.task_default_queue
             self.metrics.observe(BacklogGauges(self.store, lease=lease, default_queue=queue).observed)
-            self.metrics.observe({instruments.STEPS_RESENT: lambda: [(rescue.resent, {})]})
+            self.metrics.observe({instruments.STEPS_RESENT: lambda: [(resend.resent, {})]})
 
     def _database(self, connections: int) -> Database:
         return Database(

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
+from workflow_engine.engine.handlers import rescue as rescue_handlers
 from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers.scope import Scope
@@ -132,6 +133,7 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.CompleteStep: step_handlers.complete_ending_step,
     commands.FailStep: step_handlers.fail_step,
     commands.LoseStep: step_handlers.lose_step,
+    commands.RescueSteps: rescue_handlers.rescue_steps,
     commands.StopStep: step_handlers.stop_step,
     commands.ReleaseSteps: step_handlers.release_steps,
     commands.DispatchReady: step_handlers.dispatch_ready,

@@ -74,6 +74,14 @@ class LoseStep(StepAttempt):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RescueSteps:
+    """Take up to ``limit`` steps back from workers that were silent for ``lease``, and run them again."""
+
+    lease: timedelta
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopStep(StepAttempt):
     """A handler saw that its run was cancelled, and stopped."""
 
@@ -116,6 +124,7 @@ Command = (
     | CompleteStep
     | FailStep
     | LoseStep
+    | RescueSteps
     | StopStep
     | CancelRun
     | ReleaseSteps

@@ -234,7 +234,7 @@ class StepLost(Payload):
     """The process that ran an attempt went away; the step is ready again."""
 
     event = "step.lost"
-    fired_by = "LoseStep"
+    fired_by = "LoseStep, RescueSteps"
     frequency = "once a lost attempt"
     example: ClassVar = {"reason": "worker exited with signal 9 (SIGKILL)", **STEP_TIMES}
 

@@ -29,7 +29,7 @@ _MARK_SETTLE = statement("mark_settle")
 _DISPATCH_READY = statement("dispatch_ready")
 _RELEASE = statement("release_steps")
 _NEXT_READY_AT = statement("next_ready_at")
-_FIND_LOST = statement("find_lost")
+_RESCUE = statement("rescue_steps")
 _FIND_STRANDED = statement("find_stranded")
 _TOUCH_STRANDED = statement("touch_stranded")
 _FIND_HELD = statement("find_held")
@@ -210,10 +210,16 @@ class Steps:
         row = self._connection.execute(_NEXT_READY_AT).fetchone()
         return None if row is None else row.seconds
 
-    def find_lost(self, lease: timedelta, limit: int) -> list[StepAttempt]:
-        """Return attempts whose worker has not been heard of for ``lease``."""
-        rows = self._connection.execute(_FIND_LOST, {"lease": lease, "limit": limit})
-        return [_attempt(row) for row in rows]
+    def rescue(
+        self, lease: timedelta, limit: int, error: StepError, loss_limit: int
+    ) -> list[tuple[StepAttempt, AttemptTimes | None]]:
+        """Make up to ``limit`` steps ready again whose worker has not been heard of for ``lease``.
+
+        Returns the attempts they had; without times those that were not moved: lost too often, or their run is ending.
+        """
+        asked = {"lease": lease, "limit": limit, "error": _as_json(error), "loss_limit": loss_limit}
+        rows = self._connection.execute(_RESCUE, asked)
+        return [(_attempt(row), _times(row) if row.started_at else None) for row in rows]
 
     def find_held(self, worker_id: str, age: timedelta) -> list[tuple[str, StepAttempt]]:
         """Return what a worker has held for at least ``age``, with the steps' names."""
@@ -236,12 +242,16 @@ class Steps:
 
     def _moved(self, query: bytes, parameters: dict[str, Any]) -> AttemptTimes | None:
         row = self._connection.execute(query, parameters).fetchone()
-        return None if row is None else AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at)
+        return None if row is None else _times(row)
+
+
+def _times(row: Any) -> AttemptTimes:
+    return AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at)
 
 
 def _claim(row: Any) -> Claim:
     return Claim(
-        attempt_times=AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at),
+        attempt_times=_times(row),
         run_times=RunTimes(submitted_at=row.run_submitted_at, started_at=row.run_started_at),
         correlation_id=row.correlation_id,
         traceparent=row.traceparent,

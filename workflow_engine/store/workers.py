@@ -1,5 +1,6 @@
 """The heartbeats of workers."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 from psycopg import Connection
@@ -9,6 +10,8 @@ from workflow_engine.store.statements import statement
 
 _BEAT = statement("beat_worker")
 _FORGET = statement("forget_worker")
+_FORGET_SILENT = statement("forget_silent")
+_NEXT_SILENCE = statement("next_silence")
 _PAGE = statement("page_workers")
 
 _UNSAID: Final = WorkerFacts()
@@ -38,6 +41,15 @@ class Workers:
     def forget(self, worker_id: str) -> None:
         """Say that a worker has stopped and holds nothing."""
         self._connection.execute(_FORGET, {"worker_id": worker_id})
+
+    def forget_silent(self, age: timedelta) -> None:
+        """Remove workers that were not heard of for ``age``."""
+        self._connection.execute(_FORGET_SILENT, {"age": age})
+
+    def seconds_until_silence(self, lease: timedelta) -> float | None:
+        """Return how long until the first of those alive would be silent for ``lease``; None if none is alive."""
+        row = self._connection.execute(_NEXT_SILENCE, {"lease": lease}).fetchone()
+        return None if row is None else row.seconds
 
     def page(self) -> list[WorkerRecord]:
         """Return the workers heard of lately, by name, also those that fell silent."""

@@ -1,4 +1,4 @@
--- page_workers.sql: the workers heard of within the last day, by name, each with the number of steps it holds.
+-- page_workers.sql: the workers, also those that died lately, by name, each with the number of steps it holds.
 -- Index: runs_unfinished_idx, then steps_pkey.
 SELECT workers.id::text AS id, workers.name, workers.pid, workers.queues, workers.pool, workers.concurrency,
        workers.started_at, workers.heartbeat_at,
