@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
+RUNS ?= 1000
+MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format types layers check bench clean
+.PHONY: help setup demo test test-all faults lint format types layers check bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +28,9 @@ test: setup  ## run the tests, in parallel and in random order
 
 test-all: setup  ## run the tests, the long ones too
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+faults: setup  ## the long fault suite; RUNS=1000 runs under random kills for at most MINUTES=20, SEED=… for one again
+	STORM_RUNS=$(RUNS) STORM_MINUTES=$(MINUTES) $(if $(SEED),STORM_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults -q
 
 lint: setup  ## style, types and layers
 	$(BIN)/ruff format --check .

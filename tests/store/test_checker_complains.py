@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 
@@ -159,12 +158,18 @@ def test_an_attempt_that_was_called_twice_is_found_out(store: Store, run_id: Run
 
 
 def test_a_call_without_a_claim_is_found_out(store: Store, run_id: RunId) -> None:
-    stranger = str(uuid4())
-    calls = [
-        Traced(run_id=str(run_id), step="b", attempt=1, pid=1),
-        Traced(run_id=stranger, step="a", attempt=1, pid=1),
-    ]
+    calls = Calls([Traced(run_id=str(run_id), step="b", attempt=each, pid=1) for each in (2, 3)])
 
-    problems = check_calls(Calls(calls), read(DatabaseRows(store.database)))
+    problems = check_calls(calls, read(DatabaseRows(store.database)))
 
-    assert problems == [f"('{stranger}', 'a', 1) was called without a claim"]
+    assert problems == [f"('{run_id}', 'b', 3) was called without a claim"]
+
+
+def test_what_a_crash_may_have_lost_is_not_asked_of_the_runs_it_struck(store: Store, run_id: RunId) -> None:
+    statement, complaint = FORGERIES["an attempt that somebody else ended"]
+    with intrusion(store) as connection:
+        connection.execute(statement.encode())
+    source = DatabaseRows(store.database)
+
+    assert find_problems(source, claims_may_be_lost={str(run_id)}) == []
+    assert [complaint in each for each in find_problems(source, claims_may_be_lost={"another"})] == [True]

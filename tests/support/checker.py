@@ -1,7 +1,7 @@
 """Read the event log and the steps of every run, and prove that nothing was lost, doubled or out of order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -56,16 +56,15 @@ class History:
         return [event for event in self.events if event.step == step.name and event.name in STEP_STATE_AFTER]
 
 
-def check(stage: Stage, *, claims_may_be_lost: bool = False) -> int:
+def check(stage: Stage, *, claims_may_be_lost: bool | Collection[str] = False) -> int:
     """Prove every promise about every run on a stage; return how many runs there are.
 
     What the database says must hold (``find_problems``), and no handler was called twice for one attempt, unless a
-    crash of the database may have lost claims: those do not wait for the disk.
+    crash of the database may have lost claims, which do not wait for the disk: in every run, or in those named.
     """
     histories = read(stage)
     problems = find_problems(stage, histories, claims_may_be_lost=claims_may_be_lost)
-    if not claims_may_be_lost:
-        problems += check_calls(stage, histories)
+    problems += check_calls(stage, [each for each in histories if not may_lack(each, claims_may_be_lost)])
     assert not problems, described(problems)
     return len(histories)
 
@@ -76,7 +75,7 @@ def described(problems: Sequence[str]) -> str:
 
 
 def find_problems(
-    source: Rows, histories: Sequence[History] | None = None, *, claims_may_be_lost: bool = False
+    source: Rows, histories: Sequence[History] | None = None, *, claims_may_be_lost: bool | Collection[str] = False
 ) -> list[str]:
     """Return what is wrong with the runs in a database; nothing, it should be.
 
@@ -95,11 +94,16 @@ def find_problems(
         for step in history.steps:
             check_step(history, step)
             check_attempts(history, step)
-            if not claims_may_be_lost:
+            if not may_lack(history, claims_may_be_lost):
                 check_claims(history, step)
         check_order(history)
         check_repetitions(history)
     return [problem for history in histories for problem in history.problems] + list(find_leftovers(source))
+
+
+def may_lack(history: History, claims: bool | Collection[str]) -> bool:
+    """Tell whether a run may have lost claims."""
+    return claims if isinstance(claims, bool) else str(history.run.id) in claims
 
 
 def read(source: Rows) -> list[History]:
@@ -229,8 +233,9 @@ def find_leftovers(source: Rows) -> Iterator[str]:
 
 
 def check_calls(stage: Calls, histories: Sequence[History]) -> list[str]:
-    """Every call of a handler belongs to an attempt that was claimed, and no attempt was called twice."""
-    calls = Counter((call.run_id, call.step, call.attempt) for call in stage.traced())
+    """Every call of these runs' handlers belongs to an attempt that was claimed, and no attempt was called twice."""
+    ours = {str(history.run.id) for history in histories}
+    calls = Counter((call.run_id, call.step, call.attempt) for call in stage.traced() if call.run_id in ours)
     started = {
         (str(event.run_id), event.step, event.attempt)
         for history in histories

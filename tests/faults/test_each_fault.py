@@ -1,0 +1,37 @@
+"""One fault of each kind while runs are in flight: all of them succeed, and the checker finds nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.kinds import FAULTS
+from tests.faults.site import Site, SiteMaker
+
+AT_ONCE = ["kill_a_pool_child", "kill_a_worker", "kill_a_coordinator", "flush_the_broker", "cut_every_connection"]
+
+
+@pytest.fixture(scope="module")
+def site(new_site: SiteMaker) -> Iterator[Site]:
+    """One site for all of them: a fault may still be felt when the next one comes."""
+    with new_site() as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_loses_and_doubles_nothing(site: Site, name: str) -> None:
+    runs = site.submit_a_mix(4)
+    site.wait_for_progress(runs)
+
+    FAULTS[name](site)
+
+    site.finish(runs)
+
+
+def test_faults_that_come_together_lose_and_double_nothing(site: Site) -> None:
+    runs = site.submit_a_mix(4)
+    site.wait_for_progress(runs)
+
+    for name in site.random.sample(AT_ONCE, len(AT_ONCE)):
+        FAULTS[name](site)
+
+    site.finish(runs)

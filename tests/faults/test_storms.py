@@ -1,0 +1,84 @@
+"""Faults of every kind, in random order, while many runs of many shapes are in flight: the checker finds nothing.
+
+The long form is ``make faults``; STORM_RUNS, STORM_SEED and STORM_MINUTES say how long, and which storm.
+"""
+
+import os
+from collections import Counter
+from random import randrange
+from time import monotonic
+from typing import Final
+
+import pytest
+
+from tests.faults.conftest import Tell
+from tests.faults.kinds import FAULTS
+from tests.faults.site import Site, SiteMaker
+from workflow_engine import RunHandle
+
+RUNS: Final = int(os.environ.get("STORM_RUNS", "1000"))
+SEED: Final = int(os.environ.get("STORM_SEED", randrange(1_000_000)))
+MINUTES: Final = float(os.environ.get("STORM_MINUTES", "20"))
+IN_FLIGHT: Final = 120
+"""Runs that wait or run at a time; a storm over an idle site disturbs nobody."""
+
+
+class Storm:
+    """One random fault after the other."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.struck: Counter[str] = Counter()
+
+    def strike(self) -> None:
+        """Let a fault happen."""
+        name = self.site.random.choice(list(FAULTS))
+        FAULTS[name](self.site)
+        self.struck[name] += 1
+
+    def rage(self, number: int, *, until: float) -> list[RunHandle]:
+        """Let faults happen while so many runs are submitted and come to their end; no more of them after ``until``."""
+        site, runs = self.site, list[RunHandle]()
+        while len(runs) < number or not site.are_over(runs):
+            while len(runs) < number and self._waiting() < IN_FLIGHT:
+                runs += site.submit_a_mix(min(10, -(-(number - len(runs)) // 4)))
+            if site.wait_for_progress(runs, calls=site.random.randint(1, 80)) and monotonic() < until:
+                self.strike()
+        return runs
+
+    def _waiting(self) -> int:
+        (row,) = self.site.stage.rows("SELECT count(*) AS number FROM runs WHERE finished_at IS NULL")
+        return int(row.number)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(MINUTES * 60 + 600)
+def test_a_thousand_runs_under_random_faults_all_end(new_site: SiteMaker, tell: Tell) -> None:
+    tell(f"storm: {RUNS} runs, STORM_SEED={SEED}, faults for at most {MINUTES:g} minutes")
+    began = monotonic()
+    with new_site(seed=SEED, outage=10.0) as site:
+        storm = Storm(site)
+        runs = storm.rage(RUNS, until=began + MINUTES * 60)
+        site.finish(runs, within=300)
+        number = site.prove()
+    faults = ", ".join(f"{times} {name}" for name, times in sorted(storm.struck.items()))
+    tell(f"{number} runs ended in {monotonic() - began:.0f} s under {storm.struck.total()} faults: {faults}")
+
+
+@pytest.mark.slow
+def test_a_flushed_broker_loses_none_of_two_hundred_runs_in_flight(new_site: SiteMaker, tell: Tell) -> None:
+    with new_site() as site:
+        runs = site.submit_a_mix(50)
+        for _ in range(3):
+            assert site.wait_for_progress(runs, calls=40)
+            FAULTS["flush_the_broker"](site)
+        site.finish(runs)
+        number = site.prove()
+        (row,) = site.stage.rows(
+            "SELECT count(*) AS completions, count(DISTINCT (run_id, step)) AS steps FROM events "
+            "WHERE name = 'step.completed'"
+        )
+    tell(
+        f"{number} runs ended though the broker was flushed 3 times: {row.completions} completions of {row.steps} steps"
+    )
+    assert (number, row.completions) == (200, row.steps)
