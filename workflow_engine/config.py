@@ -82,6 +82,21 @@ class Settings(BaseSettings):
     loss_limit: int = Field(
         default=3, ge=0, le=100, description="How often a step may take its worker with it before it fails."
     )
+    circuit_failures: int = Field(
+        default=3,
+        ge=1,
+        le=1_000,
+        description="Failures in a row after which a process does not ask the broker any more, for a while.",
+    )
+    circuit_open_seconds: float = Field(
+        default=1.0,
+        ge=0.05,
+        le=3_600,
+        description="How long it then waits before it tries once; twice as long after each try that fails.",
+    )
+    circuit_longest_seconds: float = Field(
+        default=10.0, ge=0.05, le=86_400, description="How long at most; a broker that is back is noticed within it."
+    )
     database_connections: int = Field(
         default=10, ge=1, le=1_000, description="Connections one process may hold at once."
     )
@@ -140,6 +155,8 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "WFE_HEARTBEAT_SECONDS must be at most half of WFE_LEASE_SECONDS, or one late heartbeat loses steps"
             )
+        if self.circuit_open_seconds > self.circuit_longest_seconds:
+            raise ConfigurationError("WFE_CIRCUIT_OPEN_SECONDS must be at most WFE_CIRCUIT_LONGEST_SECONDS")
 
     @field_validator("workflows", "subscribers", mode="before")
     @classmethod

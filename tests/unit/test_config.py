@@ -75,6 +75,11 @@ def test_a_file_that_is_not_toml_is_named(folder: Path, content: bytes) -> None:
         ("loss_limit", "-1"),
         ("loss_limit", "2.5"),
         ("database_connections", "0"),
+        ("circuit_failures", "0"),
+        ("circuit_failures", "1001"),
+        ("circuit_open_seconds", "0"),
+        ("circuit_open_seconds", "nan"),
+        ("circuit_longest_seconds", "-1"),
         ("log_level", "LOUD"),
     ],
 )
@@ -96,6 +101,12 @@ def test_a_heartbeat_must_fit_twice_into_the_lease() -> None:
     assert Settings(lease_seconds=2, heartbeat_seconds=1).heartbeat_seconds == 1
     with pytest.raises(ConfigurationError, match="WFE_HEARTBEAT_SECONDS must be at most half of WFE_LEASE_SECONDS"):
         Settings(lease_seconds=2, heartbeat_seconds=1.1)
+
+
+def test_a_circuit_cannot_be_open_for_longer_than_the_longest_time() -> None:
+    assert Settings(circuit_open_seconds=2, circuit_longest_seconds=2).circuit_open_seconds == 2
+    with pytest.raises(ConfigurationError, match="WFE_CIRCUIT_OPEN_SECONDS must be at most WFE_CIRCUIT_LONGEST_SEC"):
+        Settings(circuit_open_seconds=11)
 
 
 @pytest.mark.parametrize("name", ["database_url", "broker_url"])

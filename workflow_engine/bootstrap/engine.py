@@ -27,7 +27,10 @@ from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.backlog import BacklogGauges
+from workflow_engine.engine.circuit_breaker import CircuitBreaker
+from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.event_bell import EventBell
+from workflow_engine.engine.guarded_dispatcher import BROKER, GuardedDispatcher
 from workflow_engine.engine.janitor import JanitorService
 from workflow_engine.engine.listener import ListenerService
 from workflow_engine.engine.payloads import redact_with
@@ -107,10 +110,10 @@ class Engine:
         return Store(self._database(self.settings.database_connections))
 
     @cached_property
-    def dispatcher(self) -> CeleryDispatcher:
-        """Sends steps to the broker."""
+    def dispatcher(self) -> GuardedDispatcher:
+        """Sends steps to the broker, while it takes them."""
         queue = None if self._given_app is None else self._given_queue()
-        return CeleryDispatcher(self.app, queue, self.tracing)
+        return GuardedDispatcher(CeleryDispatcher(self.app, queue, self.tracing), self._circuit(BROKER))
 
     @cached_property
     def tracing(self) -> Tracing:
@@ -153,7 +156,7 @@ class Engine:
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
         hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
-        WorkerMetrics(lease, lambda: self.metrics).connect()
+        WorkerMetrics(lease, lambda: self.metrics, [self.dispatcher.circuit]).connect()
         self.tracing.connect()
         if self._given_app is None or "log_format" in self.settings.model_fields_set:
             WorkerLogs(self.settings.log_format).connect()
@@ -272,6 +275,16 @@ class Engine:
             queue = self._given_queue() or self.app.conf.task_default_queue
             self.metrics.observe(BacklogGauges(self.store, lease=lease, default_queue=queue).observed)
             self.metrics.observe({instruments.STEPS_RESENT: lambda: [(resend.resent, {})]})
+            self.metrics.observe(circuit_gauges([self.dispatcher.circuit]))
+
+    def _circuit(self, name: str) -> CircuitBreaker:
+        settings = self.settings
+        return CircuitBreaker(
+            name,
+            failures=settings.circuit_failures,
+            open_for=timedelta(seconds=settings.circuit_open_seconds),
+            longest=timedelta(seconds=settings.circuit_longest_seconds),
+        )
 
     def _database(self, connections: int) -> Database:
         return Database(

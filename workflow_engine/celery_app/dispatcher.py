@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from celery import Celery
 from celery.utils.nodenames import anon_nodename
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import ChannelError
 
 from workflow_engine.celery_app.messages import STEP_TASK, attempt_as_header, task_id
+from workflow_engine.celery_app.publishing import NOT_TAKEN, PATIENCE, RETRY_POLICY, PublishingConnections
 from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 
@@ -22,18 +23,31 @@ _NOT_FOUND: Final = "404"
 _BATCH: Final = 100
 """Messages that travel together."""
 
-_RETRY_POLICY: Final = {"max_retries": 2, "interval_start": 0.0, "interval_step": 0.1, "interval_max": 0.2}
-"""A broker that is down is noticed within a second; the step then waits in the database, not in this process."""
-
 
 class CeleryDispatcher:
     """Hands steps to Celery's broker."""
 
-    def __init__(self, app: Celery, default_queue: str | None = None, tracing: Tracing | None = None) -> None:
-        """Publish through ``app``; steps that name no queue go to ``default_queue``, or to the app's own."""
+    def __init__(
+        self,
+        app: Celery,
+        default_queue: str | None = None,
+        tracing: Tracing | None = None,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Publish to the broker of ``app``.
+
+        Args:
+            app: whose settings say how.
+            default_queue: where steps go that name none, if not to the app's own.
+            tracing: what is added to messages.
+            patience: seconds to wait for what the broker says.
+        """
         self._app = app
         self._default_queue = default_queue
         self._tracing = tracing or Tracing()
+        self._patience = patience
+        self._connections = PublishingConnections(app, patience)
 
     def dispatch(self, steps: Sequence[Dispatch]) -> None:
         """Send each step once.
@@ -43,14 +57,14 @@ class CeleryDispatcher:
         """
         sent = 0
         try:
-            with self._app.producer_pool.acquire(block=True) as producer:
-                producer.connection.ensure_connection(**_RETRY_POLICY)  # kombu's own patience is six seconds
+            with self._connections.acquire() as producer:
+                producer.connection.ensure_connection(**RETRY_POLICY)
                 for together in _batches(steps):
                     with _batch(producer) if len(together) > 1 else nullcontext():
                         for step in together:
                             self._send(producer, step)
                     sent += len(together)
-        except (OperationalError, OSError) as error:
+        except NOT_TAKEN as error:
             # Of a batch that broke, some may have arrived: a step that is sent twice is claimed once.
             raise NotDispatched(steps[sent:], f"{type(error).__name__}: {error}") from error
 
@@ -84,8 +98,9 @@ class CeleryDispatcher:
                 declare=[] if queue in declared else None,
                 priority=self._priorities[step.priority],
                 retry=True,
-                retry_policy=_RETRY_POLICY,
+                retry_policy=RETRY_POLICY,
                 serializer="json",
+                confirm_timeout=self._patience,
             )
         declared.add(queue)
 

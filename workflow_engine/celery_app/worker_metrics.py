@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
@@ -10,6 +10,8 @@ from celery import signals
 from workflow_engine.celery_app.hooks import requests_at_hand, tasks_at_hand
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.messages import STEP_TASK
+from workflow_engine.engine.circuit_breaker import CircuitBreaker
+from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.errors import ConfigurationError
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics.instruments import Observed, Values
@@ -26,9 +28,15 @@ KINDS: Final = (_STEP, _OTHER)
 class WorkerMetrics:
     """Starts and stops with the worker's main process; does nothing in clients and pool processes."""
 
-    def __init__(self, lease: WorkerLease, open_metrics: Callable[[], "Metrics | None"]) -> None:
-        """Measure into what ``open_metrics`` returns, once the worker is ready."""
+    def __init__(
+        self,
+        lease: WorkerLease,
+        open_metrics: Callable[[], "Metrics | None"],
+        circuits: Sequence[CircuitBreaker] = (),
+    ) -> None:
+        """Measure into what ``open_metrics`` returns, once the worker is ready; also this process's ``circuits``."""
         self._lease = lease
+        self._circuits = circuits
         self._open_metrics = open_metrics
         self._metrics: Metrics | None = None
         self._pool: Any = None
@@ -45,6 +53,7 @@ class WorkerMetrics:
     def observed(self) -> Observed:
         """What answers for the instruments of a worker."""
         return {
+            **circuit_gauges(self._circuits),
             instruments.WORKER_UP: lambda: [(1, {"worker": self._lease.identity.name})],
             instruments.WORKER_STEPS_AT_HAND: lambda: [(len(tasks_at_hand()), {})],
             instruments.WORKER_TASKS_RECEIVED: lambda: _by_kind(self._received),

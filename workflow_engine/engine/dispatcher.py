@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import timedelta
+from typing import Final, Protocol
 
 from workflow_engine.errors import BrokerUnavailable
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import StepAttempt
+
+RETRY_SOON: Final = timedelta(seconds=1)
+"""How soon a step that the broker did not take is due again, where nothing better is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +40,13 @@ class Dispatch:
 
 
 class NotDispatched(BrokerUnavailable):
-    """Some steps could not be handed over."""
+    """Some steps could not be handed over; it is worth to try again after ``retry_in``."""
 
-    def __init__(self, undelivered: Sequence[Dispatch], reason: str) -> None:
+    def __init__(self, undelivered: Sequence[Dispatch], reason: str, retry_in: timedelta = RETRY_SOON) -> None:
         super().__init__(f"{len(undelivered)} step(s) could not be handed to the broker: {reason}")
         self.undelivered = undelivered
         self.reason = reason
+        self.retry_in = retry_in
 
 
 class Dispatcher(Protocol):

@@ -1,7 +1,6 @@
 """The command processor: one command, one transaction; effects after the commit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from workflow_engine.engine.announcer import Announcer
@@ -18,9 +17,6 @@ from workflow_engine.model.commands import Command, ReleaseSteps, StepAttempt
 from workflow_engine.plan.compiler import difference
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.transaction import Store, Transaction, readable_errors
-
-RETRY_PUBLISHING: Final = timedelta(seconds=1)
-"""How soon a step that the broker did not take is due again."""
 
 
 class Processor:
@@ -96,7 +92,7 @@ class Processor:
             self._dispatcher.dispatch(dispatches)
         except NotDispatched as error:
             attempts = [dispatch.as_attempt for dispatch in error.undelivered]
-            self.execute(ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=RETRY_PUBLISHING))
+            self.execute(ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=error.retry_in))
 
     def _handle(self, command: Command) -> tuple[Outcome, Told]:
         single = _SINGLE.get(type(command))

@@ -220,6 +220,20 @@ STEPS_RESENT: Final = Instrument(
     sources=(Source.COORDINATOR,),
     description="Steps that this coordinator sent again because their messages were gone.",
 )
+CIRCUIT_STATE: Final = Instrument(
+    name="wfe.circuit.state",
+    kind=Kind.GAUGE,
+    sources=(Source.COORDINATOR, Source.WORKER),
+    labels=("circuit",),
+    description="Whether this process asks the other side: 0 closed, it does; 1 half-open, it tries once; 2 open, not.",
+)
+CIRCUIT_OPENINGS: Final = Instrument(
+    name="wfe.circuit.openings",
+    kind=Kind.COUNTER,
+    sources=(Source.COORDINATOR, Source.WORKER),
+    labels=("circuit",),
+    description="How often this process has stopped asking the other side; a try that fails counts again.",
+)
 WORKER_UP: Final = Instrument(
     name="wfe.worker.up",
     kind=Kind.GAUGE,
@@ -284,6 +298,8 @@ INSTRUMENTS: Final = (
     BACKLOG_COMPLETE,
     DATABASE_UP,
     STEPS_RESENT,
+    CIRCUIT_STATE,
+    CIRCUIT_OPENINGS,
     WORKER_UP,
     WORKER_STEPS_AT_HAND,
     WORKER_TASKS_RECEIVED,
