@@ -77,7 +77,8 @@ class Settings(BaseSettings):
         default=30.0,
         ge=0.5,
         le=86_400,
-        description="Age at which an unclaimed step is sent again, if the broker's queue is empty.",
+        description="Age at which an unclaimed step is sent again, if its queue is empty or has delivered steps that "
+        "were sent this much later; the next time after twice as long, and so on.",
     )
     loss_limit: int = Field(
         default=3, ge=0, le=100, description="How often a step may take its worker with it before it fails."

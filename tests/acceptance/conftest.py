@@ -1,12 +1,16 @@
 """Stages for acceptance tests: one shared by the tests that break nothing, fresh ones for those that do."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from kombu import Connection
 
 from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
 from tests.support.processes import Stage
+
+RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,23 @@ def lonely_stage(new_stage: StageMaker) -> Iterator[Stage]:
     with new_stage() as made:
         yield made
         check(made)
+
+
+@pytest.fixture
+def rabbitmq_stage(new_stage: StageMaker) -> Iterator[Stage]:
+    """A stage on RabbitMQ, without worker and coordinator; its queue is deleted at the end."""
+    try:
+        with Connection(RABBITMQ, connect_timeout=3) as connection:
+            connection.ensure_connection(max_retries=1)
+    except OSError as error:
+        if os.environ.get("WFE_SKIP_RABBITMQ") == "1":
+            pytest.skip("WFE_SKIP_RABBITMQ=1")
+        pytest.fail(
+            f"NO RABBITMQ at {RABBITMQ} ({error}): start one, or say WFE_SKIP_RABBITMQ=1 to leave its tests out"
+        )
+    with new_stage(broker=RABBITMQ) as made:
+        yield made
+        check(made)
+        queue = made.settings.queue
+    with Connection(RABBITMQ) as connection:
+        connection.default_channel.queue_delete(queue)

@@ -335,6 +335,17 @@ def killed_once(ctx: StepContext, name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+unhurried = Workflow("unhurried", description="one step that takes a tenth of a second")
+
+
+@unhurried.step
+def stroll(ctx: StepContext) -> str:
+    """Take its time."""
+    trace(ctx)
+    Event().wait(0.1)
+    return ctx.step
+
+
 # Queues
 
 two_queues = Workflow("two_queues")

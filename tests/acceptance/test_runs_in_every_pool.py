@@ -1,7 +1,5 @@
 """Threads and greenlets run steps as processes do, and RabbitMQ carries them as Redis does."""
 
-import os
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 
@@ -9,11 +7,7 @@ import pytest
 from kombu import Connection
 
 from tests.acceptance import flows
-from tests.fixtures.stages import StageMaker
-from tests.support.checker import check
 from tests.support.processes import Stage, event_names, wait_for_all
-
-RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
 
 
 @pytest.mark.parametrize("pool", ["threads", "gevent"])
@@ -48,26 +42,6 @@ def test_the_solo_pool_runs_a_graph(lonely_stage: Stage) -> None:
     lonely_stage.start_worker("--pool", "solo")
 
     assert lonely_stage.submit(flows.lattice).wait(timeout=20).result == flows.LATTICE_RESULT
-
-
-@pytest.fixture
-def rabbitmq_stage(new_stage: StageMaker) -> Iterator[Stage]:
-    """A stage on RabbitMQ, without worker and coordinator; its queue is deleted at the end."""
-    try:
-        with Connection(RABBITMQ, connect_timeout=3) as connection:
-            connection.ensure_connection(max_retries=1)
-    except OSError as error:
-        if os.environ.get("WFE_SKIP_RABBITMQ") == "1":
-            pytest.skip("WFE_SKIP_RABBITMQ=1")
-        pytest.fail(
-            f"NO RABBITMQ at {RABBITMQ} ({error}): start one, or say WFE_SKIP_RABBITMQ=1 to leave its tests out"
-        )
-    with new_stage(broker=RABBITMQ) as made:
-        yield made
-        check(made)
-        queue = made.settings.queue
-    with Connection(RABBITMQ) as connection:
-        connection.default_channel.queue_delete(queue)
 
 
 @pytest.mark.rabbitmq

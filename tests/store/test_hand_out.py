@@ -91,34 +91,6 @@ def test_two_coordinators_dispatch_each_due_step_once(
     assert len({message.run_id for message in dispatcher.sent}) == 40
 
 
-def test_stranded_steps_are_found_touched_and_not_found_again(
-    processor: Processor, dispatcher: RecordingDispatcher, store: Store
-) -> None:
-    for _ in range(10):
-        submit(processor, graph({"a": (), "b": ()}))
-    claim(processor, dispatcher.take("a"))
-    with store.single() as tx:
-        tx.connection.execute("UPDATE steps SET dispatched_at = now() - interval '1 minute'")
-        stranded = tx.steps.find_stranded(timedelta(seconds=30), 100)
-        assert len(stranded) == 19
-        tx.steps.touch_stranded(stranded)
-        assert tx.steps.find_stranded(timedelta(seconds=30), 100) == []
-
-
-def test_coordinators_that_touch_the_same_steps_never_wait_for_each_other(
-    processor: Processor, dispatcher: RecordingDispatcher, store: Store
-) -> None:
-    submit(processor, graph({f"s{number}": () for number in range(200)}))
-    attempts = [StepAttempt(**key(message)) for message in dispatcher.sent]
-
-    def touch(number: int) -> None:
-        with store.single() as tx:
-            tx.steps.touch_stranded(attempts if number % 2 else attempts[::-1])
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(touch, range(60)))
-
-
 def test_a_worker_finds_what_it_has_held_for_a_while(
     processor: Processor, dispatcher: RecordingDispatcher, store: Store
 ) -> None:

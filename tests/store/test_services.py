@@ -6,17 +6,15 @@ import psycopg
 import pytest
 
 from tests.support.processes import wait_until
-from tests.support.recording import RecordingDispatcher, claim, graph, key, run_all, submit
+from tests.support.recording import RecordingDispatcher, claim, graph, run_all, submit
 from workflow_engine.engine.listener import ListenerService
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import BATCH, ReadinessService
 from workflow_engine.engine.rescuer import RescueService
-from workflow_engine.engine.resender import ResendService
 from workflow_engine.engine.service import Service
 from workflow_engine.store.transaction import Store
 
 HOUR = timedelta(hours=1)
-NOW = timedelta(0)
 
 
 class Sleeper(Service):
@@ -90,23 +88,6 @@ def test_rescue_gives_away_what_a_silent_worker_holds_and_it_runs_again(
     run_all(processor, dispatcher)
     with store.single() as tx:
         assert tx.views.run_state(run_id) == "succeeded"
-
-
-@pytest.mark.parametrize(("idle", "sent"), [(True, ["a", "b"]), (False, [])])
-def test_what_waits_for_a_worker_is_sent_again_only_while_its_queue_is_empty(
-    store: Store, processor: Processor, dispatcher: RecordingDispatcher, idle: bool, sent: list[str]
-) -> None:
-    submit(processor, graph({"a": (), "b": ()}), priority=2)
-    first = dict.fromkeys(message.step for message in dispatcher.sent)
-    attempts = [key(message) for message in dispatcher.sent]
-    dispatcher.sent.clear()
-    dispatcher.is_idle = lambda queue: idle  # type: ignore[method-assign]
-
-    ResendService(store, processor, dispatcher, stranded_after=NOW).run_once()
-
-    assert sorted(message.step for message in dispatcher.sent) == sent
-    assert all(key(message) in attempts and message.priority == 2 for message in dispatcher.sent)
-    assert list(first) == ["a", "b"]
 
 
 def test_a_step_that_becomes_ready_wakes_whoever_listens(store: Store, processor: Processor) -> None:

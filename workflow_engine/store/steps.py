@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from psycopg import Connection
 
@@ -30,10 +30,13 @@ _DISPATCH_READY = statement("dispatch_ready")
 _RELEASE = statement("release_steps")
 _NEXT_READY_AT = statement("next_ready_at")
 _RESCUE = statement("rescue_steps")
-_FIND_STRANDED = statement("find_stranded")
-_TOUCH_STRANDED = statement("touch_stranded")
+_WAITING_QUEUES = statement("waiting_queues")
+_RESEND = statement("resend_steps")
 _FIND_HELD = statement("find_held")
 _IS_CURRENT = statement("is_current")
+
+_DOUBLINGS: Final = 7
+"""A message that is sent again and again has the patience of the first one 128 times at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,18 @@ class DueStep:
     """Of whoever submitted the run."""
     ready_at: datetime | None = None
     """When it became due; None where that is not what is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingQueue:
+    """A queue with steps that no worker has claimed."""
+
+    name: str | None
+    """None: the default queue."""
+    is_doubtful: bool
+    """Whether one of them was sent so long ago that its message may be gone."""
+    seconds: float | None
+    """How long until the next one will have been; None if there is no other."""
 
 
 class Steps:
@@ -226,14 +241,18 @@ class Steps:
         rows = self._connection.execute(_FIND_HELD, {"worker_id": worker_id, "age": age})
         return [(row.name, _attempt(row)) for row in rows]
 
-    def find_stranded(self, age: timedelta, limit: int) -> list[DueStep]:
-        """Return steps handed to the broker more than ``age`` ago that no worker has claimed."""
-        rows = self._connection.execute(_FIND_STRANDED, {"age": age, "limit": limit})
-        return [_due_step(row) for row in rows]
+    def waiting_queues(self, age: timedelta) -> list[WaitingQueue]:
+        """Return the queues with steps that no worker has claimed; after ``age`` a message may be gone."""
+        rows = self._connection.execute(_WAITING_QUEUES, {"age": age, "doublings": _DOUBLINGS})
+        return [WaitingQueue(name=row.queue, is_doubtful=row.is_doubtful, seconds=row.seconds) for row in rows]
 
-    def touch_stranded(self, steps: Sequence[StepAttempt | DueStep]) -> None:
-        """Note that these steps are being sent again."""
-        self._connection.execute(_TOUCH_STRANDED, _keys(steps))
+    def resend(self, age: timedelta, idle: Sequence[str | None], limit: int) -> list[DueStep]:
+        """Take up to ``limit`` steps whose message, sent ``age`` ago or more, is gone; the caller sends them again.
+
+        ``idle`` are the queues that are empty; None is the default queue.
+        """
+        asked = {"age": age, "doublings": _DOUBLINGS, "idle": [queue or "" for queue in idle], "limit": limit}
+        return [_due_step(row) for row in self._connection.execute(_RESEND, asked)]
 
     def is_current(self, command: StepAttempt) -> bool:
         """Return whether a running attempt may go on."""
@@ -264,7 +283,7 @@ def _key(command: StepAttempt) -> dict[str, Any]:
     return {"run_id": command.run_id, "position": command.position, "attempt": command.attempt}
 
 
-def _keys(steps: Sequence[StepAttempt | DueStep]) -> dict[str, list[Any]]:
+def _keys(steps: Sequence[StepAttempt]) -> dict[str, list[Any]]:
     return {
         "run_ids": [step.run_id for step in steps],
         "positions": [step.position for step in steps],

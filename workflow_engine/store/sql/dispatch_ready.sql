@@ -12,7 +12,7 @@ WITH due AS (
        FOR UPDATE OF steps SKIP LOCKED
 )
 UPDATE steps
-   SET state = 'dispatched', attempt = steps.attempt + 1, ready_at = NULL, dispatched_at = clock_timestamp()
+   SET state = 'dispatched', attempt = steps.attempt + 1, ready_at = NULL, dispatched_at = clock_timestamp(), resends = 0
   FROM due
  WHERE steps.run_id = due.run_id
    AND steps.position = due.position

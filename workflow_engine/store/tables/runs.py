@@ -125,6 +125,7 @@ steps = Table(
     _moment("finished_at"),
     Column("result", JSON),
     Column("error", JSONB),
+    Column("resends", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint(_one_of(StepState), name="state"),
     CheckConstraint(f"(finished_at IS NOT NULL) = ({_one_of(FINAL_STEP_STATES)})", name="finished_iff_final"),
     CheckConstraint("(ready_at IS NOT NULL) = (state IN ('ready', 'retrying'))", name="ready_at_iff_due"),
