@@ -7,6 +7,7 @@ import pytest
 from kombu import Connection
 
 from tests.acceptance import flows
+from tests.acceptance.conftest import RABBITMQ
 from tests.support.processes import Stage, event_names, wait_for_all
 
 
