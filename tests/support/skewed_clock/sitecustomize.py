@@ -11,7 +11,6 @@ import time
 
 SKEW = float(os.environ.get("STAGE_CLOCK_SKEW", "0"))
 _true_time, _true_time_ns, _true_clock_gettime = time.time, time.time_ns, time.clock_gettime
-_true_localtime, _true_gmtime = time.localtime, time.gmtime
 _true_datetime = datetime.datetime
 
 
@@ -21,6 +20,16 @@ def _time():
 
 def _clock_gettime(clock):
     return _true_clock_gettime(clock) + (SKEW if clock == time.CLOCK_REALTIME else 0)
+
+
+class _Now:
+    """Calls a function with the wrong time unless it is given one; not a function, which a class would bind."""
+
+    def __init__(self, function):
+        self._function = function
+
+    def __call__(self, seconds=None):
+        return self._function(_time() if seconds is None else seconds)
 
 
 class _AnyDatetime(type):
@@ -56,8 +65,7 @@ if SKEW:
     time.time = _time
     time.time_ns = lambda: _true_time_ns() + round(SKEW * 1e9)
     time.clock_gettime = _clock_gettime
-    time.localtime = lambda seconds=None: _true_localtime(_time() if seconds is None else seconds)
-    time.gmtime = lambda seconds=None: _true_gmtime(_time() if seconds is None else seconds)
+    time.localtime, time.gmtime = _Now(time.localtime), _Now(time.gmtime)
     _Datetime.__module__, _Datetime.__name__, _Datetime.__qualname__ = "datetime", "datetime", "datetime"
     datetime.datetime = _Datetime
     copyreg.pickle(_true_datetime, lambda value: (_Datetime, value.__reduce__()[1]))
