@@ -248,6 +248,18 @@ def _leave(how: str) -> None:
         raise MISUNDERSTOOD[how]
 
 
+stuck = Workflow("stuck", description="its first attempt does not come back, nor asks whether to go on")
+
+
+@stuck.step
+def hang(ctx: StepContext) -> int:
+    """Wait for ever, the first time."""
+    trace(ctx)
+    if ctx.attempt == 1:
+        Event().wait(600)
+    return ctx.attempt
+
+
 slow = Workflow("slow")
 
 

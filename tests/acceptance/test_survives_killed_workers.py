@@ -142,6 +142,25 @@ def test_a_worker_that_was_frozen_longer_than_its_lease_changes_nothing_when_it_
     assert [step.attempt for step in run.steps()] == [2, 1]
 
 
+@pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.slow)])
+def test_a_handler_that_was_given_away_does_not_keep_its_place(lonely_stage: Stage, pool: str) -> None:
+    stage = lonely_stage
+    stage.start_coordinator()
+    frozen = stage.start_worker("-c1", "--pool", pool)
+    run = stage.submit(flows.stuck)
+    stage.wait_for_call(run, "hang")
+    frozen.freeze()
+    heir = stage.start_worker("-c1")
+    run.wait(timeout=20)
+    heir.kill()
+    told = run.events()
+
+    frozen.thaw()
+
+    assert stage.submit(flows.diamond, {"n": 1}).wait(timeout=20).state == "succeeded"
+    assert (run.result, run.events()) == ({"hang": 2}, told)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing(

@@ -111,7 +111,9 @@ def test_a_statement_reads_no_growing_table_from_end_to_end(history: psycopg.Con
     assert not sequential(planned(history, statement(name).decode()))
 
 
-@pytest.mark.parametrize("name", ["claim_step", "complete_step", "submit_run", "find_repair", "is_current"])
+@pytest.mark.parametrize(
+    "name", ["claim_step", "complete_step", "submit_run", "find_repair", "is_current", "find_given_away"]
+)
 def test_the_hot_path_finds_its_rows_by_primary_key(history: psycopg.Connection[Any], name: str) -> None:
     scans = planned(history, statement(name).decode())
 

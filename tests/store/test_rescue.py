@@ -11,8 +11,11 @@ import pytest
 from tests.support.recording import (
     RecordingDispatcher,
     claim,
+    complete,
     event_names,
+    fail,
     graph,
+    key,
     lose,
     run_state,
     states,
@@ -21,7 +24,7 @@ from tests.support.recording import (
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
-from workflow_engine.model.commands import CancelRun
+from workflow_engine.model.commands import CancelRun, StepAttempt
 from workflow_engine.store.transaction import Store
 
 HOUR = timedelta(hours=1)
@@ -157,3 +160,29 @@ def test_a_dead_worker_is_forgotten_after_a_while(store: Store) -> None:
         assert {worker.id for worker in tx.workers.page()} == {alive, dead}
         tx.workers.forget_silent(LEASE)
         assert [worker.id for worker in tx.workers.page()] == [alive]
+
+
+def test_a_worker_is_told_which_of_its_attempts_are_no_longer_its_own(
+    store: Store, processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    names = ("held", "done", "failed", "tried_again", "anothers", "unclaimed")
+    submit(processor, graph(dict.fromkeys(names, ()), on_failure="continue"))
+    messages = {name: dispatcher.take(name) for name in names}
+    mine, other = str(uuid4()), str(uuid4())
+    for name, message in messages.items():
+        if name != "unclaimed":
+            claim(processor, message, other if name == "anothers" else mine)
+    complete(processor, messages["done"])
+    fail(processor, messages["failed"])
+    lose(processor, messages["tried_again"])
+    ReadinessService(store, processor, poll_every=HOUR).run_once()
+    claim(processor, dispatcher.take("tried_again"), mine)
+
+    with store.single() as tx:
+        gone = tx.steps.find_given_away(mine, [StepAttempt(**key(message)) for message in messages.values()])
+
+    assert {name for name in names if StepAttempt(**key(messages[name])) in gone} == {
+        "failed",
+        "tried_again",
+        "anothers",
+    }

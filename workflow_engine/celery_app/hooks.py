@@ -11,9 +11,10 @@ from typing import Any, Final
 from celery import signals
 from celery.worker import state as worker_state
 
+from workflow_engine.celery_app.evictions import Evictions
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.messages import STEP_TASK
-from workflow_engine.celery_app.worker_facts import facts_of
+from workflow_engine.celery_app.worker_facts import facts_of, pool_name
 from workflow_engine.errors import WorkflowEngineError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ class WorkerHooks:
         """Renew ``lease`` ``every`` so often."""
         self._lease = lease
         self._every = every
+        self._evictions = Evictions(lease, every=every.total_seconds())
+        self._worker: Any = None
         self._stopping = Flag()
         self._thread: Thread | None = None
 
@@ -42,7 +45,9 @@ class WorkerHooks:
         # Before the pool forks, so that its processes claim in the name of this worker.
         self._lease.identity.name = sender
         self._lease.identity.pid = os.getpid()
+        self._lease.identity.pool = pool_name(instance.pool_cls)
         self._lease.facts = lambda: facts_of(instance)
+        self._worker = instance
         self._try(self._lease.beat)
 
     def _on_ready(self, **_: Any) -> None:
@@ -60,6 +65,7 @@ class WorkerHooks:
         beats = 0
         while not self._stopping.wait(self._every.total_seconds()):
             self._try(self._lease.beat)
+            self._try(lambda: self._evictions.look(self._worker))
             beats += 1
             if beats % _RECONCILE_EVERY == 0:
                 self._try(lambda: self._lease.reconcile(tasks_at_hand()))

@@ -12,3 +12,5 @@ class WorkerIdentity:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     name: str = field(default_factory=lambda: f"process {os.getpid()}")
     pid: int = field(default_factory=os.getpid)
+    pool: str | None = None
+    """Celery's name of its pool, as ``WorkerFacts.pool``; None outside workers."""

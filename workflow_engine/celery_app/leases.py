@@ -1,7 +1,7 @@
 """WorkerLease: what a worker's main process tells the database about itself and its steps."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from time import monotonic
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.messages import task_id
 from workflow_engine.engine.processor import Processor
-from workflow_engine.model.commands import LoseStep
+from workflow_engine.model.commands import LoseStep, StepAttempt
 from workflow_engine.model.workers import WorkerFacts
 from workflow_engine.store.transaction import Store
 
@@ -47,6 +47,11 @@ class WorkerLease:
         with self._store.single() as tx:
             tx.workers.forget(self.identity.id)
         self._store.database.close()
+
+    def given_away(self, attempts: Sequence[StepAttempt]) -> set[StepAttempt]:
+        """Return those of the attempts that run here that are no longer ours."""
+        with self._store.single() as tx:
+            return tx.steps.find_given_away(self.identity.id, attempts)
 
     def reconcile(self, at_hand: set[str]) -> None:
         """Give away attempts that the database thinks are ours and that nothing in this worker runs.

@@ -8,18 +8,23 @@ from celery.worker.request import Request
 
 from workflow_engine.celery_app.messages import STEP_TASK, attempt_from_request
 from workflow_engine.celery_app.runtime import StepRuntime
+from workflow_engine.model.commands import StepAttempt
 
 
 class StepRequest(Request):  # type: ignore[misc]  # Celery has no types
     """Celery's view, in the worker's main process, of a step message."""
+
+    @property
+    def attempt(self) -> StepAttempt:
+        """The attempt it is about."""
+        return attempt_from_request(self._request_dict)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Give the attempt away at once if its process is gone; else do as Celery does."""
         lost = _lost_process(exc_info.exception)
         answer = super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
         if lost is not None:
-            attempt = attempt_from_request(self._request_dict)
-            self.task.runtime.lose(attempt, lost)
+            self.task.runtime.lose(self.attempt, lost)
         return answer
 
 

@@ -33,6 +33,7 @@ _RESCUE = statement("rescue_steps")
 _WAITING_QUEUES = statement("waiting_queues")
 _RESEND = statement("resend_steps")
 _FIND_HELD = statement("find_held")
+_FIND_GIVEN_AWAY = statement("find_given_away")
 _IS_CURRENT = statement("is_current")
 
 _DOUBLINGS: Final = 7
@@ -240,6 +241,12 @@ class Steps:
         """Return what a worker has held for at least ``age``, with the steps' names."""
         rows = self._connection.execute(_FIND_HELD, {"worker_id": worker_id, "age": age})
         return [(row.name, _attempt(row)) for row in rows]
+
+    def find_given_away(self, worker_id: str, attempts: Sequence[StepAttempt]) -> set[StepAttempt]:
+        """Return those of these attempts that a worker, which claimed them, holds no longer and has not completed."""
+        rows = self._connection.execute(_FIND_GIVEN_AWAY, {**_keys(attempts), "worker_id": worker_id})
+        gone = {(row.run_id, row.position, row.attempt) for row in rows}
+        return {each for each in attempts if (each.run_id, each.position, each.attempt) in gone}
 
     def waiting_queues(self, age: timedelta) -> list[WaitingQueue]:
         """Return the queues with steps that no worker has claimed; after ``age`` a message may be gone."""
