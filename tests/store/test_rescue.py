@@ -130,7 +130,12 @@ def test_one_that_falls_silent_between_two_looks_is_found_when_its_lease_ends(
 
     assert pause is not None
     assert pause < timedelta(seconds=5.1)
-    assert RescueService(store, processor, lease=LEASE).run_once() is None  # nobody is alive: a lease's sleep will do
+
+
+def test_where_nobody_is_alive_a_rescue_sleeps_for_a_lease(store: Store, processor: Processor) -> None:
+    beat(store, ago=HOUR)
+
+    assert RescueService(store, processor, lease=LEASE).run_once() is None
 
 
 def test_while_postgresql_was_down_nobody_fell_silent(
