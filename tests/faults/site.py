@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from threading import Event
 from typing import Any, Final
@@ -26,17 +26,31 @@ from workflow_engine import DatabaseUnavailable, RunHandle, Workflow
 from workflow_engine.embedded.broker import EmbeddedBroker
 from workflow_engine.embedded.postgres import EmbeddedPostgres
 from workflow_engine.engine.audit_desk import AuditDesk
+from workflow_engine.model.run import FINAL_RUN_STATES
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
 
 SKEWED_CLOCK: Final = os.fspath(flows.__file__).replace("acceptance/flows.py", "support/skewed_clock")
-MIX: Final[Sequence[tuple[Workflow, Any, Any]]] = (
-    (flows.paced, None, {"four": "four"}),
-    (flows.diamond, {"n": 20}, {"bottom": {"left": 21, "right": 40}}),
-    (flows.lattice, None, flows.LATTICE_RESULT),
-    (flows.flaky, {"failures": 1}, None),
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """A run to submit, and what must come of it whatever happens."""
+
+    workflow: Workflow
+    input: Any = None
+    state: str = "succeeded"
+    result: Any = None
+    """None: it differs from run to run."""
+
+
+MIX: Final = (
+    Expected(workflow=flows.paced, result={"four": "four"}),
+    Expected(workflow=flows.diamond, input={"n": 20}, result={"bottom": {"left": 21, "right": 40}}),
+    Expected(workflow=flows.lattice, result=flows.LATTICE_RESULT),
+    Expected(workflow=flows.flaky, input={"failures": 1}),
 )
-"""Workflows, their inputs, and what must come of them whatever happens (None: it differs from run to run)."""
+DOOMED: Final = Expected(workflow=flows.flaky, input={"failures": 99}, state="failed")
 
 
 @dataclass(kw_only=True)
@@ -52,7 +66,7 @@ class Site:
     crashed_in: set[str] = field(default_factory=set)
     """Runs that were in flight when the database crashed: it may have taken claims along, which do not wait for the
     disk."""
-    expected: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, Expected] = field(default_factory=dict)
 
     def open(self) -> None:
         """Start two workers, two coordinators and a relay."""
@@ -65,12 +79,13 @@ class Site:
 
     def submit_a_mix(self, number: int) -> list[RunHandle]:
         """Submit so many runs of each workflow of the mix; all must succeed."""
-        made = []
-        for workflow, value, result in MIX:
-            runs = self._submit(workflow, [value] * number)
-            self.expected |= {run.id: result for run in runs}
-            made += runs
-        return made
+        return [run for each in MIX for run in self.submit(each, number)]
+
+    def submit(self, expected: Expected, number: int) -> list[RunHandle]:
+        """Submit so many runs of which the same is expected."""
+        runs = self._submit(expected.workflow, [expected.input] * number)
+        self.expected |= {run.id: expected for run in runs}
+        return runs
 
     def _submit(self, workflow: Workflow, inputs: Sequence[Any]) -> list[RunHandle]:
         """Submit, as an application does whose database may just have been restarted."""
@@ -91,15 +106,16 @@ class Site:
     def are_over(self, runs: Sequence[RunHandle]) -> bool:
         """Tell whether nothing is left to disturb; not while the database is away."""
         with suppress(DatabaseUnavailable):
-            return all(run.state == "succeeded" for run in (runs[0], runs[len(runs) // 2], runs[-1]))
+            return all(run.state in FINAL_RUN_STATES for run in (runs[0], runs[len(runs) // 2], runs[-1]))
         return False
 
     def finish(self, runs: Sequence[RunHandle], within: float = 60.0) -> None:
-        """Return once these runs have ended; each must have succeeded, with the result it should have."""
-        assert set(wait_for_all(answering(list(runs)), within=within)) == {"succeeded"}
+        """Return once these runs have ended; each in the state, and with the result, that is expected of it."""
+        wait_for_all(answering(list(runs)), within=within)
         for run in runs:
-            wanted = self.expected[run.id]
-            assert wanted is None or run.result == wanted
+            expected = self.expected[run.id]
+            assert run.state == expected.state, f"{run.id} of {expected.workflow.name}"
+            assert expected.result is None or run.result == expected.result
 
     def prove(self) -> int:
         """Prove every promise about every run, and that each event was delivered and recorded; return the runs."""
@@ -128,6 +144,13 @@ class Site:
     def _recorded(self) -> int:
         (row,) = self.stage.rows("SELECT count(*) AS number FROM audit_log")
         return int(row.number)
+
+    def cancel(self, run: RunHandle) -> None:
+        """Cancel a run; however far it is, it is cancelled or has succeeded."""
+        with suppress(DatabaseUnavailable):
+            run.cancel("a storm came up")
+            if run.state != "succeeded":
+                self.expected[run.id] = replace(self.expected[run.id], state="cancelled", result=None)
 
     # What faults do
 

@@ -13,42 +13,50 @@ import pytest
 
 from tests.faults.conftest import Tell
 from tests.faults.kinds import FAULTS
-from tests.faults.site import Site, SiteMaker
+from tests.faults.site import DOOMED, MIX, Site, SiteMaker
 from workflow_engine import RunHandle
 
 RUNS: Final = int(os.environ.get("STORM_RUNS", "1000"))
 SEED: Final = int(os.environ.get("STORM_SEED", randrange(1_000_000)))
 MINUTES: Final = float(os.environ.get("STORM_MINUTES", "20"))
-IN_FLIGHT: Final = 120
-"""Runs that wait or run at a time; a storm over an idle site disturbs nobody."""
+MOST_AT_A_TIME: Final = 15
+"""Runs submitted before the next fault: so each fault finds some in flight, and 1,000 runs see more than a hundred."""
 
 
 class Storm:
-    """One random fault after the other."""
+    """One random fault after the other, some at the same time; each kind before any comes again."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.struck: Counter[str] = Counter()
+        self._deck: list[str] = []
 
     def strike(self) -> None:
         """Let a fault happen."""
-        name = self.site.random.choice(list(FAULTS))
+        if not self._deck:
+            self._deck = self.site.random.sample(list(FAULTS), len(FAULTS))
+        name = self._deck.pop()
         FAULTS[name](self.site)
         self.struck[name] += 1
 
     def rage(self, number: int, *, until: float) -> list[RunHandle]:
-        """Let faults happen while so many runs are submitted and come to their end; no more of them after ``until``."""
+        """Submit so many runs, some at a time, and let faults disturb them; no more of them after ``until``."""
         site, runs = self.site, list[RunHandle]()
-        while len(runs) < number or not site.are_over(runs):
-            while len(runs) < number and self._waiting() < IN_FLIGHT:
-                runs += site.submit_a_mix(min(10, -(-(number - len(runs)) // 4)))
-            if site.wait_for_progress(runs, calls=site.random.randint(1, 80)) and monotonic() < until:
-                self.strike()
+        while len(runs) < number:
+            wave = self._submit(min(site.random.randint(1, MOST_AT_A_TIME), number - len(runs)))
+            runs += wave
+            site.wait_for_progress(wave, calls=site.random.randint(0, 3 * len(wave)))
+            if monotonic() < until:
+                for _ in range(site.random.choice([1, 1, 1, 2])):
+                    self.strike()
         return runs
 
-    def _waiting(self) -> int:
-        (row,) = self.site.stage.rows("SELECT count(*) AS number FROM runs WHERE finished_at IS NULL")
-        return int(row.number)
+    def _submit(self, number: int) -> list[RunHandle]:
+        """Submit runs of which most succeed, some fail and some are cancelled."""
+        runs = [self.site.submit(expected, 1)[0] for expected in self.site.random.choices([*MIX * 4, DOOMED], k=number)]
+        for run in self.site.random.sample(runs, len(runs) // 20):
+            self.site.cancel(run)
+        return runs
 
 
 @pytest.mark.slow
