@@ -121,6 +121,15 @@ class IdempotencyConflict(WorkflowEngineError):
         self.run_id = run_id
 
 
+class NotDead(WorkflowEngineError):
+    """What is to be requeued or discarded does not wait for that: ``state`` is where it stands instead."""
+
+    def __init__(self, subject: str, state: str) -> None:
+        super().__init__(f"{subject} is not dead, but {state}: only what has failed can be requeued or discarded")
+        self.subject = subject
+        self.state = str(state)
+
+
 class IllegalTransition(WorkflowEngineError):
     """A state machine has no such move."""
 

@@ -26,7 +26,7 @@ PUBLIC = [
     "BrokerUnavailable", "Client", "ConfigurationError", "CyclicWorkflow", "DatabaseNotMigrated",
     "DatabaseUnavailable", "DeadLetterNotFound", "DefinitionChanged", "DefinitionError", "Engine", "EventRecord",
     "EventRefused", "FailurePolicy", "IdempotencyConflict", "IllegalTransition", "InvalidInput", "NonRetryable",
-    "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunHandle", "RunNotFound", "RunTimeout",
+    "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunHandle", "RunNotFound", "RunTimeout",
     "Settings", "Step", "StepCancelled", "StepContext", "StepHandler", "StepTimeout", "Subscriber",
     "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound", "compile_plan",
     "install",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, get_args
@@ -22,7 +23,7 @@ from tests.support.recording import (
     submit,
 )
 from tests.support.relays import Recorder, append, running
-from workflow_engine import Workflow, compile_plan
+from workflow_engine import NotDead, Workflow, compile_plan
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
@@ -30,10 +31,12 @@ from workflow_engine.model import commands
 from workflow_engine.model.commands import (
     CancelRun,
     Command,
+    DiscardSteps,
     DispatchReady,
     ExpireRuns,
     ReleaseSteps,
     RescueSteps,
+    RetrySteps,
     StepAttempt,
     StopStep,
     SubmitRun,
@@ -141,6 +144,9 @@ class Stage:
     def cancel(self, run_id: RunId) -> None:
         self.processor.execute(CancelRun(run_id=run_id, reason="enough", actor="ada"))
 
+    def retry(self, run_id: RunId) -> None:
+        self.processor.execute(RetrySteps(run_id=run_id, reason="repaired", actor="ada"))
+
     def release(self, message: Dispatch) -> None:
         attempts = [StepAttempt(**key(message))]
         self.processor.execute(ReleaseSteps(attempts=attempts, reason="unknown here", retry_in=NOW))
@@ -211,6 +217,27 @@ def ends_badly(end: End, policy: str = "fail_fast") -> Scenario:
     return scenario
 
 
+def is_retried(policy: str = "continue") -> Scenario:
+    """Return a scenario in which a chain's first step fails, is retried, and then the run succeeds."""
+
+    def scenario(stage: Stage) -> None:
+        run_id = stage.submit(graph(CHAIN, on_failure=policy))
+        (message,) = stage.claimed("a")
+        stage.fail(message)
+        stage.retry(run_id)
+        stage.processor.execute(DispatchReady(limit=10))
+        assert run_all(stage.processor, stage.broker) == ["a", "b"]
+
+    return scenario
+
+
+def is_discarded(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    (message,) = stage.claimed("a")
+    stage.fail(message)
+    stage.processor.execute(DiscardSteps(run_id=run_id, positions=[0], reason="by hand", actor="ada"))
+
+
 def ends_after_a_failure(end: End) -> Scenario:
     """Return a scenario in which a step is the last to end, of a run of which another failed."""
 
@@ -270,11 +297,16 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.cancelled", "LoseStep"): ends_badly(Stage.lose_twice),
     ("step.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
     ("step.cancelled", "ExpireRuns"): expires,
+    ("run.retried", "RetrySteps"): is_retried(),
+    ("step.requeued", "RetrySteps"): is_retried(),
+    ("step.restored", "RetrySteps"): is_retried(),
+    ("step.discarded", "DiscardSteps"): is_discarded,
 }
 """For each event and each command that fires it, something in which it does."""
 
 MORE: list[Scenario] = [
     finds_the_broker_down,
+    is_retried("fail_fast"),
     *(ends_after_a_failure(end) for end in (Stage.fail, Stage.lose, Stage.stop)),
 ]
 """What is not needed to fire anything, but might fire too much."""
@@ -435,10 +467,12 @@ def act_at_random(stage: Stage, random: Random) -> None:
         lambda: stage.stop(message),
         lambda: stage.release(message),
         lambda: stage.cancel(message.run_id),
+        lambda: stage.retry(message.run_id),
         lambda: stage.processor.execute(DispatchReady(limit=3)),
         lambda: stage.processor.execute(ExpireRuns(limit=3)),
     ]
-    random.choice(choices)()
+    with suppress(NotDead):
+        random.choice(choices)()
 
 
 def check(stage: Stage) -> None:
@@ -454,11 +488,17 @@ def check(stage: Stage) -> None:
             assert event.causation_id is None or event.causation_id in known - {event.event_id}
     ids = Counter(event.event_id for event in processor.events)
     told = Counter(
-        (event.run_id, event.step, event.attempt, event.name)
+        (event.run_id, event.step, event.attempt, event.name, times_retried(processor, event))
         for event in processor.events
         if event.name not in AGAIN_AND_AGAIN
     )
     assert [each for each, number in (ids + told).items() if number > 1] == []
+
+
+def times_retried(processor: WatchedProcessor, event: EventRecord) -> int:
+    """Return how often steps of the run had been retried by then: what had ended may end again."""
+    retries = [events[0] for command, events in processor.fired if command == "RetrySteps" and events]
+    return sum(first.run_id == event.run_id and (first.position or 0) <= (event.position or 0) for first in retries)
 
 
 def test_every_command_class_is_one_of_the_union() -> None:

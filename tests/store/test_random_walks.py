@@ -1,5 +1,6 @@
 """Whatever commands come, in whatever order: no run is ever in a state that makes no sense, and each can still end."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,16 +12,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support.histories import DatabaseRows, prove_every_run
 from tests.support.recording import RecordingDispatcher, claim, complete, fail, key, lose
-from workflow_engine import Workflow, compile_plan
+from workflow_engine import NotDead, Workflow, compile_plan
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import new_run_id
 from workflow_engine.model.commands import (
     CancelRun,
     ClaimStep,
+    DiscardSteps,
     DispatchReady,
     ExpireRuns,
     ReleaseSteps,
+    RetrySteps,
     StepAttempt,
     StopStep,
     SubmitRun,
@@ -127,6 +130,16 @@ class OneRun(RuleBasedStateMachine):
     def expire(self) -> None:
         self.processor.execute(ExpireRuns(limit=3))
 
+    @rule(positions=st.lists(st.integers(0, SIZE - 1), max_size=2, unique=True))
+    def retry(self, positions: list[int]) -> None:
+        with suppress(NotDead):
+            self.processor.execute(RetrySteps(run_id=self.run_id, positions=positions))
+
+    @rule(position=st.integers(0, SIZE - 1))
+    def discard(self, position: int) -> None:
+        with suppress(NotDead):
+            self.processor.execute(DiscardSteps(run_id=self.run_id, positions=[position]))
+
     @invariant()
     def the_rows_make_sense(self) -> None:
         if not hasattr(self, "run_id"):
@@ -141,6 +154,18 @@ class OneRun(RuleBasedStateMachine):
             assert {step.state for step in steps} <= {"waiting", "ready", "dispatched"}
         for step in steps:
             self._step_makes_sense(step, steps)
+
+        self._settling_makes_sense(run, steps)
+
+    def _settling_makes_sense(self, run: Any, steps: list[Any]) -> None:
+        """Who ends a step asks whether the run is over if and only if the run can no longer simply succeed."""
+        failed = [self.plan[step.position].name for step in steps if step.state == "failed"]
+        ending = bool(failed) or run.state == "cancelling"
+        assert {step.settle > 0 for step in steps if step.state not in FINAL_STEP_STATES} <= {ending}
+        assert (run.error is None) == (not failed) or run.state in {"cancelling", "cancelled"}
+        assert run.error is None or run.error["step"] in failed
+        if not ending and run.state in {"running", "paused"}:
+            assert run.sinks_left == sum(steps[sink].state != "succeeded" for sink in self.plan.sinks)
 
     def _step_makes_sense(self, step: Any, steps: list[Any]) -> None:
         parents = [steps[parent].state for parent in self.plan[step.position].parents]

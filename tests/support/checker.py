@@ -40,6 +40,7 @@ class History:
     plan: Plan
     steps: Sequence[Any]
     events: Sequence[Any]
+    dead_letters: Sequence[Any] = ()
     problems: list[str] = field(default_factory=list)
 
     def expect(self, condition: object, problem: str) -> None:
@@ -80,7 +81,9 @@ def find_problems(
     """Return what is wrong with the runs in a database; nothing, it should be.
 
     - Each run has ended, and so has each of its steps. Their events, replayed from the beginning, make no move but
-      those of the transition tables, and lead to the states in the rows: so each ended once and nothing came after.
+      those of the transition tables, and lead to the states in the rows: so each ended once, and once more each time
+      that somebody retried what had failed, and nothing came after.
+    - A step has a dead letter for each time it failed for good, and each says what became of it.
     - A step has one completion if it succeeded and else none.
     - Attempts are numbered from 1 without gaps; each began at most once, after it was dispatched, and each that began
       has one end, which tells the very moment at which it began: the claim on record is the one that was completed.
@@ -94,6 +97,7 @@ def find_problems(
         for step in history.steps:
             check_step(history, step)
             check_attempts(history, step)
+            check_dead_letters(history, step)
             if not may_lack(history, claims_may_be_lost):
                 check_claims(history, step)
         check_order(history)
@@ -108,7 +112,7 @@ def may_lack(history: History, claims: bool | Collection[str]) -> bool:
 
 def read(source: Rows) -> list[History]:
     """Read the history of every run, in one snapshot a table."""
-    steps, events = defaultdict(list), defaultdict(list)
+    steps, events, dead_letters = defaultdict(list), defaultdict(list), defaultdict(list)
     for row in source.rows(
         "SELECT steps.*, plan_steps.name FROM steps JOIN runs ON runs.id = steps.run_id "
         "JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position"
@@ -116,9 +120,17 @@ def read(source: Rows) -> list[History]:
         steps[row.run_id].append(row)
     for row in source.rows("SELECT * FROM events ORDER BY id"):
         events[row.run_id].append(row)
+    for row in source.rows("SELECT * FROM step_dead_letters"):
+        dead_letters[row.run_id].append(row)
     plans = {row.id: _plan(row) for row in source.rows("SELECT * FROM plans")}
     return [
-        History(run=run, plan=plans[run.plan_id], steps=steps[run.id], events=events[run.id])
+        History(
+            run=run,
+            plan=plans[run.plan_id],
+            steps=steps[run.id],
+            events=events[run.id],
+            dead_letters=dead_letters[run.id],
+        )
         for run in source.rows("SELECT * FROM runs ORDER BY created_at")
     ]
 
@@ -139,7 +151,11 @@ def check_run(history: History) -> None:
         unfinished = [step.name for step in history.steps if step.state != "succeeded"]
         history.expect(not unfinished, f"succeeded without {unfinished}")
     if state in FINAL_RUN_STATES:
-        late = [f"{each.name} of {each.step}" for each in history.events if each.step and each.id > moves[-1].id]
+        late = [
+            f"{each.name} of {each.step}"
+            for each in history.events
+            if each.name in STEP_STATE_AFTER and each.id > moves[-1].id
+        ]
         history.expect(not late, f"{late} came after its end")
 
 
@@ -174,6 +190,17 @@ def check_attempts(history: History, step: Any) -> None:
         where = f"step {step.name}: attempt {attempt}"
         history.expect(started[attempt] == 1, f"{where} began {started[attempt]} times")
         history.expect(ended[attempt] == 1, f"{where} ended {ended[attempt]} times")
+
+
+def check_dead_letters(history: History, step: Any) -> None:
+    """The step has a dead letter for each time it failed for good, and each says what became of it."""
+    events = [event for event in history.events if event.step == step.name]
+    wanted = {event.attempt: "dead" for event in events if event.name == "step.failed"}
+    for name, state in (("step.discarded", "discarded"), ("step.requeued", "requeued")):
+        # a retry of the whole run takes back what was discarded; the dead letter stays closed as it was
+        wanted |= {each.attempt: state for each in events if each.name == name and wanted.get(each.attempt) == "dead"}
+    letters = {letter.attempt: letter.state for letter in history.dead_letters if letter.position == step.position}
+    history.expect(letters == wanted, f"step {step.name} has dead letters {letters}, not {wanted}")
 
 
 def check_claims(history: History, step: Any) -> None:

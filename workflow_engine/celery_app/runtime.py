@@ -49,6 +49,7 @@ class _Running:
     """The attempt at hand, between the handler and the result backend; kept on Celery's request."""
 
     attempt: StepAttempt
+    claimed: ClaimedStep
     report: CompleteStep | FailStep | StopStep | None = None
 
 
@@ -86,7 +87,7 @@ class StepRuntime:
         attempt = attempt_from_request(request)
         plan, workflow, step = self._definition(attempt)
         claimed = self._claim(attempt)
-        running = _Running(attempt)
+        running = _Running(attempt, claimed)
         request.wfe_running = running
         with self._tracing.handling(attempt, plan, claimed.claim, self._identity.name):
             return self._call(running, plan, workflow, step, claimed)
@@ -158,7 +159,7 @@ class StepRuntime:
 
     def _raise_failure(self, running: _Running, step: Step, error: BaseException) -> None:
         failure = as_failure(error, step)
-        delay = retry_delay(failure, step, running.attempt.attempt)
+        delay = retry_delay(failure, step, running.attempt.attempt - running.claimed.claim.forgiven)
         running.report = FailStep(**_key(running.attempt), error=described(failure), retry_in=delay)
         if delay is not None:
             raise Retry(exc=for_celery(failure), when=delay.total_seconds()) from error
@@ -171,7 +172,7 @@ class StepRuntime:
         if step is None:
             return FailStep(**_key(attempt), error=described(error), retry_in=None)
         failure = as_failure(error, step)
-        delay = retry_delay(failure, step, attempt.attempt)
+        delay = retry_delay(failure, step, attempt.attempt - self._processor.forgiven(attempt))
         return FailStep(**_key(attempt), error=described(failure), retry_in=delay)
 
     def _context(

@@ -42,6 +42,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "step.failed": "failed",
     "step.skipped": "skipped",
     "step.cancelled": "cancelled",
+    "step.requeued": "requeued",
+    "step.restored": "restored",
+    "step.discarded": "discarded",
 }
 """The events of steps that a person wants a line for, and the word for each."""
 

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from workflow_engine.client.client import WorkflowClient
+from workflow_engine.client.dead_letters import DeadLetters, Handled
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.ids import RunId
+from workflow_engine.model.dead_letters import StepDeadLetter
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.workers import WorkerRecord
@@ -65,12 +67,53 @@ class AsyncRunHandle:
         return await asyncio.to_thread(self._handle.cancel, reason, actor=actor)
 
 
+class AsyncDeadLetters:
+    """The steps that failed for good; see ``DeadLetters``."""
+
+    def __init__(self, letters: DeadLetters) -> None:
+        """Wrap those of a client."""
+        self._letters = letters
+
+    async def page(self, **wanted: Any) -> list[StepDeadLetter]:
+        """Return the newest that fit; arguments and errors as ``DeadLetters.page``."""
+        return await asyncio.to_thread(lambda: self._letters.page(**wanted))
+
+    async def get(self, id: str) -> StepDeadLetter:  # noqa: A002  as everywhere else
+        """Return one by its id; errors as ``DeadLetters.get``."""
+        return await asyncio.to_thread(self._letters.get, id)
+
+    async def history(self, id: str) -> list[EventRecord]:  # noqa: A002
+        """Return what befell a step, oldest first; errors as ``DeadLetters.history``."""
+        return await asyncio.to_thread(self._letters.history, id)
+
+    async def requeue(self, id: str, *, reason: str | None = None, actor: str | None = None) -> StepDeadLetter:  # noqa: A002
+        """Run a failed step again; errors as ``DeadLetters.requeue``."""
+        return await asyncio.to_thread(lambda: self._letters.requeue(id, reason=reason, actor=actor))
+
+    async def discard(self, id: str, *, reason: str | None = None, actor: str | None = None) -> StepDeadLetter:  # noqa: A002
+        """Give a failed step up for good; errors as ``DeadLetters.discard``."""
+        return await asyncio.to_thread(lambda: self._letters.discard(id, reason=reason, actor=actor))
+
+    async def requeue_all(self, **wanted: Any) -> Handled:
+        """Requeue every one that fits; arguments and errors as ``DeadLetters.requeue_all``."""
+        return await asyncio.to_thread(lambda: self._letters.requeue_all(**wanted))
+
+    async def discard_all(self, **wanted: Any) -> Handled:
+        """Discard every one that fits; arguments and errors as ``DeadLetters.requeue_all``."""
+        return await asyncio.to_thread(lambda: self._letters.discard_all(**wanted))
+
+
 class AsyncWorkflowClient:
     """Submits runs from asyncio; see ``WorkflowClient``."""
 
     def __init__(self, client: WorkflowClient) -> None:
         """Wrap a client."""
         self._client = client
+
+    @property
+    def dead_letters(self) -> AsyncDeadLetters:
+        """The steps that failed for good."""
+        return AsyncDeadLetters(self._client.dead_letters)
 
     async def submit(self, workflow: Workflow | str, input: Any = None, **options: Any) -> AsyncRunHandle:  # noqa: A002
         """Store a run and start it; arguments and errors as ``WorkflowClient.submit``."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from workflow_engine.client.dead_letters import DeadLetters
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.client.tracing import current_traceparent
 from workflow_engine.clock import Clock
@@ -52,6 +53,8 @@ class WorkflowClient:
         self._clock = clock
         self._namespace = namespace
         self._input_limit = input_limit
+        self.dead_letters = DeadLetters(store, processor, namespace=namespace)
+        """The steps that failed for good."""
         self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
 
     def submit(

@@ -36,6 +36,7 @@ class BacklogGauges:
         self._lease = lease
         self._default_queue = default_queue
         self._queues = {default_queue}
+        self._workflows: set[tuple[str, str]] = set()
 
     @property
     def observed(self) -> Observed:
@@ -46,6 +47,7 @@ class BacklogGauges:
             instruments.QUEUE_DEPTH: self._values(self._queue_depths),
             instruments.OLDEST_READY: self._values(lambda backlog: [(backlog.oldest_ready_seconds, {})]),
             instruments.WORKERS_ALIVE: self._values(lambda backlog: [(backlog.workers_alive, {})]),
+            instruments.DEAD_STEPS: self._values(self._dead_steps),
             instruments.BACKLOG_COMPLETE: self._values(lambda backlog: [(int(backlog.is_complete), {})]),
             instruments.RELAY_LAG_EVENTS: self._values(_by_subscriber(lambda each: each.lag_events)),
             instruments.RELAY_LAG: self._values(_by_subscriber(lambda each: each.lag_seconds)),
@@ -74,6 +76,13 @@ class BacklogGauges:
             depths[queue or self._default_queue] += number
         self._queues |= depths.keys()  # an empty queue has a depth of 0: it is not gone
         return [(depths[queue], {"queue": queue}) for queue in sorted(self._queues)]
+
+    def _dead_steps(self, backlog: Backlog) -> Values:
+        self._workflows |= backlog.dead_steps.keys()  # as with the queues: 0 is what an alert waits for
+        return [
+            (backlog.dead_steps.get(each, 0), {"namespace": each[0], "workflow": each[1]})
+            for each in sorted(self._workflows)
+        ]
 
 
 def _by_state(numbers: Mapping[RunState, int] | Mapping[StepState, int]) -> Values:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
 from workflow_engine.engine.handlers import rescue as rescue_handlers
+from workflow_engine.engine.handlers import retrying as retry_handlers
 from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers.scope import Scope
@@ -84,6 +85,11 @@ class Processor:
         with self._store.single() as tx:
             return tx.steps.is_current(attempt)
 
+    def forgiven(self, attempt: StepAttempt) -> int:
+        """Return how many attempts of a step count no more, for whoever ends an attempt that it did not claim."""
+        with self._store.single() as tx:
+            return tx.steps.forgiven(attempt)
+
     def send(self, dispatches: Sequence[Dispatch]) -> None:
         """Hand dispatched steps to the broker; those it does not take are ready again, a little later."""
         if not dispatches:
@@ -133,4 +139,6 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.StopStep: step_handlers.stop_step,
     commands.ReleaseSteps: step_handlers.release_steps,
     commands.DispatchReady: step_handlers.dispatch_ready,
+    commands.RetrySteps: retry_handlers.retry_steps,
+    commands.DiscardSteps: retry_handlers.discard_steps,
 }

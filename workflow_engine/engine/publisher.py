@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import lru_cache
 
 from workflow_engine.engine.payloads import payload_as_json
-from workflow_engine.model import events, subscriber_events
+from workflow_engine.model import events, retry_events, subscriber_events
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
 from workflow_engine.model.records import AttemptTimes, RunTimes
+from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 
 
@@ -36,6 +37,7 @@ def run_succeeded(plan: Plan, times: RunTimes) -> Event:
             version=plan.version,
             submitted_at=times.submitted_at,
             started_at=times.started_at,
+            retried_at=times.retried_at,
         )
     )
 
@@ -51,17 +53,14 @@ def run_failed(plan: Plan, times: RunTimes, step: str, error: StepError) -> Even
             message=_bounded(error.message),
             submitted_at=times.submitted_at,
             started_at=times.started_at,
+            retried_at=times.retried_at,
         )
     )
 
 
 def run_cancelling(reason: str | None, actor: str | None, running_steps: int) -> Event:
     """Somebody asked to cancel a run."""
-    return _event(
-        events.RunCancelling(
-            reason=None if reason is None else _bounded(reason), actor=actor, running_steps=running_steps
-        )
-    )
+    return _event(events.RunCancelling(reason=_bounded_if_any(reason), actor=actor, running_steps=running_steps))
 
 
 def run_cancelled(plan: Plan, times: RunTimes) -> Event:
@@ -72,6 +71,7 @@ def run_cancelled(plan: Plan, times: RunTimes) -> Event:
             version=plan.version,
             submitted_at=times.submitted_at,
             started_at=times.started_at,
+            retried_at=times.retried_at,
         )
     )
 
@@ -84,6 +84,15 @@ def run_expired(plan: Plan, times: RunTimes) -> Event:
             version=plan.version,
             submitted_at=times.submitted_at,
             started_at=times.started_at,
+        )
+    )
+
+
+def run_retried(plan: Plan, *, steps: int, reason: str | None, actor: str | None) -> Event:
+    """A failed run goes on."""
+    return _event(
+        retry_events.RunRetried(
+            workflow=plan.workflow, version=plan.version, steps=steps, reason=_bounded_if_any(reason), actor=actor
         )
     )
 
@@ -177,6 +186,21 @@ def step_cancelled(step: str, because: str, attempt: int | None = None, times: A
     )
 
 
+def step_requeued(step: str, attempt: int | None, *, was: StepState, reason: str | None, actor: str | None) -> Event:
+    """A step that had failed or been cancelled is ready again; ``attempt`` is the last one it had, if it had any."""
+    return _event(retry_events.StepRequeued(was=was.value, reason=_bounded_if_any(reason), actor=actor), step, attempt)
+
+
+def step_restored(step: str, *, was: StepState, missing: int) -> Event:
+    """A step that had been skipped or cancelled waits again."""
+    return _event(retry_events.StepRestored(was=was.value, missing=missing), step)
+
+
+def step_discarded(step: str, attempt: int, *, reason: str | None, actor: str | None) -> Event:
+    """A failed step was given up for good."""
+    return _event(retry_events.StepDiscarded(reason=_bounded_if_any(reason), actor=actor), step, attempt)
+
+
 def subscriber_dead_lettered(
     subscriber: str, event_id: str, event_name: str, *, tries: int, error_class: str, message: str
 ) -> Event:
@@ -220,6 +244,10 @@ def _started_payload(worker: str) -> str:
 
 def _event(payload: Payload, step: str | None = None, attempt: int | None = None) -> Event:
     return Event(name=payload.event, step=step, attempt=attempt, data=payload_as_json(payload))
+
+
+def _bounded_if_any(reason: str | None) -> str | None:
+    return None if reason is None else _bounded(reason)
 
 
 def _bounded(message: str) -> str:

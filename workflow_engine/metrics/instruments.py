@@ -168,6 +168,13 @@ DEAD_LETTERS: Final = Instrument(
     labels=("subscriber",),
     description="Deliveries that were given up and wait for a person.",
 )
+DEAD_STEPS: Final = Instrument(
+    name="wfe.dead_steps",
+    kind=Kind.GAUGE,
+    sources=(Source.COORDINATOR,),
+    labels=_RUN,
+    description="Steps that failed for good and wait for a person to requeue or discard them.",
+)
 UNFINISHED_RUNS: Final = Instrument(
     name="wfe.unfinished_runs",
     kind=Kind.GAUGE,
@@ -290,6 +297,7 @@ INSTRUMENTS: Final = (
     RELAY_DELIVERED,
     RELAY_FAILED,
     DEAD_LETTERS,
+    DEAD_STEPS,
     UNFINISHED_RUNS,
     UNFINISHED_STEPS,
     QUEUE_DEPTH,

@@ -118,6 +118,30 @@ class ExpireRuns:
     limit: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySteps:
+    """Run failed steps of one run again, and with them what ended because of them; a failed run goes on.
+
+    Each has all its attempts before it again; their numbers go on. The answer is a ``Retried``.
+    """
+
+    run_id: RunId
+    positions: Sequence[int] = ()
+    """Steps with a dead letter; none named are all that have failed, also those whose dead letters were discarded."""
+    reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardSteps:
+    """Give failed steps of one run up for good; they stay as they are. The answer is their number."""
+
+    run_id: RunId
+    positions: Sequence[int]
+    reason: str | None = None
+    actor: str | None = None
+
+
 Command = (
     SubmitRun
     | ClaimStep
@@ -130,4 +154,6 @@ Command = (
     | ReleaseSteps
     | DispatchReady
     | ExpireRuns
+    | RetrySteps
+    | DiscardSteps
 )

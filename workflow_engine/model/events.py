@@ -14,6 +14,7 @@ from workflow_engine.errors import EventRefused
 from workflow_engine.model.payload_fields import (
     MESSAGE_LIMIT,
     PAYLOAD_LIMIT,
+    RUN_END_TIMES,
     RUN_TIMES,
     STEP_TIMES,
     Actor,
@@ -27,12 +28,14 @@ from workflow_engine.model.payload_fields import (
     Privacy,
     Public,
     Reason,
+    RetriedAt,
     StartedAt,
     SubmittedAt,
     WorkflowName,
     WorkflowVersion,
     privacy_of,
 )
+from workflow_engine.model.retry_events import RunRetried, StepDiscarded, StepRequeued, StepRestored
 from workflow_engine.model.subscriber_events import (
     SubscriberDeadLettered,
     SubscriberDiscarded,
@@ -87,12 +90,13 @@ class RunSucceeded(Payload):
     event = "run.succeeded"
     fired_by = "CompleteStep"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_TIMES}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
     submitted_at: SubmittedAt
     started_at: BeganAt
+    retried_at: RetriedAt = None
 
 
 class RunFailed(Payload):
@@ -100,14 +104,14 @@ class RunFailed(Payload):
 
     event = "run.failed"
     fired_by = "FailStep, CompleteStep, LoseStep, StopStep"
-    frequency = "at most once a run"
+    frequency = "at most once a run, and once more each time it is retried"
     example: ClassVar = {
         "workflow": "order_fulfilment",
         "version": "1",
         "step": "charge",
         "error_class": "CardDeclined",
         "message": "insufficient funds",
-        **RUN_TIMES,
+        **RUN_END_TIMES,
     }
 
     workflow: WorkflowName
@@ -117,6 +121,7 @@ class RunFailed(Payload):
     message: ErrorMessage
     submitted_at: SubmittedAt
     started_at: BeganAt
+    retried_at: RetriedAt = None
 
 
 class RunCancelling(Payload):
@@ -138,12 +143,13 @@ class RunCancelled(Payload):
     event = "run.cancelled"
     fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep"
     frequency = "at most once a run"
-    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_TIMES}
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
 
     workflow: WorkflowName
     version: WorkflowVersion
     submitted_at: SubmittedAt
     started_at: BeganAt
+    retried_at: RetriedAt = None
 
 
 class RunExpired(Payload):
@@ -250,7 +256,7 @@ class StepFailed(Payload):
 
     event = "step.failed"
     fired_by = "FailStep, LoseStep, StopStep"
-    frequency = "at most once a step"
+    frequency = "at most once a step, and once more each time it is requeued"
     example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds", **STEP_TIMES}
 
     error_class: ErrorClass
@@ -264,7 +270,7 @@ class StepSkipped(Payload):
 
     event = "step.skipped"
     fired_by = "FailStep, LoseStep, StopStep"
-    frequency = "at most once a step"
+    frequency = "at most once a step, and once more each time it is restored"
     example: ClassVar = {"because": "charge"}
 
     because: Annotated[str, Public, Field(description="the step that failed")]
@@ -275,7 +281,7 @@ class StepCancelled(Payload):
 
     event = "step.cancelled"
     fired_by = "CancelRun, FailStep, LoseStep, StopStep, ExpireRuns"
-    frequency = "at most once a step"
+    frequency = "at most once a step, and once more each time it is requeued or restored"
     example: ClassVar = {"because": "the run was cancelled", "dispatched_at": None, "started_at": None}
 
     because: Annotated[str, Public, Field(description="why, as a sentence")]
@@ -293,6 +299,7 @@ CATALOGUE: dict[str, type[Payload]] = {
         RunCancelling,
         RunCancelled,
         RunExpired,
+        RunRetried,
         StepDispatched,
         StepReleased,
         StepStarted,
@@ -302,6 +309,9 @@ CATALOGUE: dict[str, type[Payload]] = {
         StepFailed,
         StepSkipped,
         StepCancelled,
+        StepRequeued,
+        StepRestored,
+        StepDiscarded,
         SubscriberDeadLettered,
         SubscriberRequeued,
         SubscriberDiscarded,

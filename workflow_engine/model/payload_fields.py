@@ -32,6 +32,9 @@ WorkflowName = Annotated[str, Public, Field(description="the workflow's name")]
 WorkflowVersion = Annotated[str, Public, Field(description="the workflow's version")]
 SubmittedAt = Annotated[datetime, Public, Field(description="when the run was stored")]
 BeganAt = Annotated[datetime | None, Public, Field(description="when its first step was claimed; null if none was")]
+RetriedAt = Annotated[
+    datetime | None, Public, Field(description="when it was last retried after it had failed; null if it never was")
+]
 DispatchedAt = Annotated[datetime, Public, Field(description="when the attempt was handed to Celery")]
 StartedAt = Annotated[datetime, Public, Field(description="when a worker claimed the attempt")]
 ErrorClass = Annotated[str, Internal, Field(description="the exception's class")]
@@ -44,6 +47,7 @@ SubscriberName = Annotated[str, Public, Field(description="the subscriber's name
 
 
 RUN_TIMES: Final = {"submitted_at": "2026-01-31T12:00:00Z", "started_at": "2026-01-31T12:00:00.020000Z"}
+RUN_END_TIMES: Final = {**RUN_TIMES, "retried_at": None}
 STEP_TIMES: Final = {"dispatched_at": "2026-01-31T12:00:01Z", "started_at": "2026-01-31T12:00:01.004000Z"}
 """What examples say of times."""
 

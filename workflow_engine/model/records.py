@@ -110,6 +110,8 @@ class RunTimes:
     submitted_at: datetime
     started_at: datetime | None
     """None: no step of it was claimed."""
+    retried_at: datetime | None = None
+    """When it was last retried after it had failed; None if it never was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,8 @@ class Claim:
     run_priority: int | None
     run_begun: bool
     """Whether this claim was the run's first."""
+    forgiven: int = 0
+    """How many of the step's attempts count no more, because it was requeued after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ RUN_STATE_AFTER: Final[Mapping[str, RunState]] = {
     "run.cancelling": RunState.CANCELLING,
     "run.cancelled": RunState.CANCELLED,
     "run.expired": RunState.EXPIRED,
+    "run.retried": RunState.RUNNING,
 }
 """The state to which an event says that a run came."""
 
@@ -51,6 +52,8 @@ class RunTrigger(StrEnum):
     STOP = "stop"
     """The last running step of a cancelled run has ended."""
     EXPIRE = "expire"
+    RETRY = "retry"
+    """Somebody retried failed steps of a failed run."""
 
 
 RUN_TRANSITIONS: Final[Mapping[tuple[RunState, RunTrigger], RunState]] = {
@@ -66,6 +69,7 @@ RUN_TRANSITIONS: Final[Mapping[tuple[RunState, RunTrigger], RunState]] = {
     (RunState.PAUSED, RunTrigger.FAIL): RunState.FAILED,
     (RunState.PAUSED, RunTrigger.CANCEL): RunState.CANCELLING,
     (RunState.CANCELLING, RunTrigger.STOP): RunState.CANCELLED,
+    (RunState.FAILED, RunTrigger.RETRY): RunState.RUNNING,
 }
 
 

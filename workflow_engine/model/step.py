@@ -41,6 +41,8 @@ STEP_STATE_AFTER: Final[Mapping[str, StepState]] = {
     "step.failed": StepState.FAILED,
     "step.skipped": StepState.SKIPPED,
     "step.cancelled": StepState.CANCELLED,
+    "step.requeued": StepState.READY,
+    "step.restored": StepState.WAITING,
 }
 """The state to which an event says that a step came."""
 
@@ -59,6 +61,10 @@ class StepTrigger(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
     CANCEL = "cancel"
+    REQUEUE = "requeue"
+    """Somebody retried the step after it had failed, or the step whose failure had cancelled it."""
+    RESTORE = "restore"
+    """Somebody retried the step whose failure had ended this one; it waits for its parents again."""
 
 
 STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
@@ -77,6 +83,10 @@ STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
     (StepState.RUNNING, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.RETRYING, StepTrigger.DISPATCH): StepState.DISPATCHED,
     (StepState.RETRYING, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.FAILED, StepTrigger.REQUEUE): StepState.READY,
+    (StepState.CANCELLED, StepTrigger.REQUEUE): StepState.READY,
+    (StepState.CANCELLED, StepTrigger.RESTORE): StepState.WAITING,
+    (StepState.SKIPPED, StepTrigger.RESTORE): StepState.WAITING,
 }
 
 

@@ -43,6 +43,12 @@ def run_context(run_id: str, submitter: str | None) -> TraceContext:
     )
 
 
+def retry_context(run_id: str, submitter: str | None, retried_at: str) -> TraceContext:
+    """Return the span of what a run did after it had failed and was retried."""
+    run = run_context(run_id, submitter)
+    return TraceContext(trace_id=run.trace_id, span_id=_span_id(f"{run_id}@{retried_at}"), sampled=run.sampled)
+
+
 def step_context(run_id: str, submitter: str | None, step: str, attempt: int) -> TraceContext:
     """Return the span of one attempt of a step."""
     run = run_context(run_id, submitter)

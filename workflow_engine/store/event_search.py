@@ -26,6 +26,7 @@ class EventFilter:
     names: Collection[str] | None = None
     namespace: str | None = None
     workflow: str | None = None
+    step: str | None = None
 
     def fits(self, event: EventRecord) -> bool:
         """Return whether an event is wanted."""
@@ -34,6 +35,7 @@ class EventFilter:
             and (self.names is None or event.name in self.names)
             and (self.namespace is None or event.namespace == self.namespace)
             and (self.workflow is None or event.workflow == self.workflow)
+            and (self.step is None or event.step == self.step)
         )
 
 
@@ -72,4 +74,6 @@ def _query(wanted: EventFilter) -> Select[Any]:
         query = query.where(events.c.namespace == wanted.namespace)
     if wanted.workflow is not None:
         query = query.where(plans.c.workflow == wanted.workflow)
+    if wanted.step is not None:
+        query = query.where(events.c.step == wanted.step)
     return query

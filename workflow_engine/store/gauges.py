@@ -18,6 +18,7 @@ _BOUND = statement("bound_statements")
 _RUNS = statement("count_unfinished_runs")
 _STEPS = statement("count_unfinished_steps")
 _WORKERS = statement("count_workers")
+_DEAD_STEPS = statement("count_dead_steps")
 
 _LONGEST: Final = timedelta(seconds=3)
 """What a statement may take; Prometheus waits ten seconds for an answer."""
@@ -48,6 +49,8 @@ class Backlog:
     """Dispatched steps by queue; None is the app's default queue."""
     oldest_ready_seconds: float
     workers_alive: int
+    dead_steps: Mapping[tuple[str, str], int]
+    """Steps that failed for good and wait for a person, by namespace and workflow."""
     is_complete: bool
     """False if there was more than is counted."""
     subscribers: Sequence[SubscriberBacklog]
@@ -66,6 +69,7 @@ class Gauges:
         runs = {row.state: row.number for row in self._connection.execute(_RUNS, {"limit": limit})}
         steps = self._connection.execute(_STEPS, {"limit": limit}).fetchall()
         until_ready = Steps(self._connection).seconds_until_ready()
+        dead = self._connection.execute(_DEAD_STEPS, {"limit": limit}).fetchall()
         (workers,) = self._connection.execute(_WORKERS, {"lease": lease}).fetchall()
         return Backlog(
             runs={state: runs.get(state, 0) for state in RunState if state not in FINAL_RUN_STATES},
@@ -73,7 +77,11 @@ class Gauges:
             queues={row.queue: row.number for row in steps if row.state == StepState.DISPATCHED},
             oldest_ready_seconds=max(-(until_ready or 0.0), 0.0),
             workers_alive=workers.alive,
-            is_complete=sum(runs.values()) < limit and sum(row.number for row in steps) < limit,
+            dead_steps={(row.namespace, row.workflow): row.number for row in dead},
+            is_complete=all(
+                sum(numbers) < limit
+                for numbers in (runs.values(), (row.number for row in steps), (row.number for row in dead))
+            ),
             subscribers=[
                 SubscriberBacklog(
                     name=cursor.subscriber,

@@ -14,7 +14,7 @@ _NAMES: Final = 100
 """Step names kept of each state."""
 _NOTES: Final = 100
 """Events kept of each run."""
-_NOTABLE: Final = ("run.started", "run.cancelling", "step.skipped", "step.released")
+_NOTABLE: Final = ("run.started", "run.cancelling", "step.skipped", "step.released", "run.retried", "step.requeued")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ class Runs:
         row = self._connection.execute(_LOCK, {"run_id": run_id}).fetchone()
         if row is None:
             return None
-        times = RunTimes(submitted_at=row.created_at, started_at=row.started_at)
+        times = RunTimes(submitted_at=row.created_at, started_at=row.started_at, retried_at=row.retried_at)
         return LockedRun(state=RunState(row.state), plan_id=row.plan_id, error=row.error, times=times)
 
     def move(self, run_id: RunId, trigger: RunTrigger) -> bool:

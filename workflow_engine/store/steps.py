@@ -23,6 +23,7 @@ _FIND_REPAIR = statement("find_repair")
 _RETRY = statement("retry_step")
 _LOSE = statement("lose_step")
 _END = statement("end_step")
+_HOLD_FIRST = statement("hold_first_step")
 _LOCK_UNFINISHED = statement("lock_unfinished")
 _END_UNSTARTED = statement("end_unstarted")
 _MARK_SETTLE = statement("mark_settle")
@@ -35,6 +36,8 @@ _RESEND = statement("resend_steps")
 _FIND_HELD = statement("find_held")
 _FIND_GIVEN_AWAY = statement("find_given_away")
 _IS_CURRENT = statement("is_current")
+_HOLD_ATTEMPT = statement("hold_attempt")
+_FORGIVEN = statement("forgiven_attempts")
 
 _DOUBLINGS: Final = 7
 """A message that is sent again and again has the patience of the first one 128 times at most."""
@@ -192,8 +195,17 @@ class Steps:
         stored = None if error is None else _as_json(error)
         return self._moved(_END, {**_key(command), "to_state": state.value, "error": stored})
 
+    def hold_first(self, run_id: RunId) -> None:
+        """Wait for whoever moves many steps of a run, finished ones too, and keep others from it.
+
+        A step that was finished when a statement began is not among the rows it waits for, even if it is moved back
+        meanwhile; the next statement sees it.
+        """
+        self._connection.execute(_HOLD_FIRST, {"run_id": run_id})
+
     def lock_unfinished(self, run_id: RunId) -> list[HeldStep]:
         """Hold every unfinished step of a run until the transaction ends."""
+        self.hold_first(run_id)
         rows = self._connection.execute(_LOCK_UNFINISHED, {"run_id": run_id})
         return [HeldStep(position=row.position, state=StepState(row.state), attempt=row.attempt) for row in rows]
 
@@ -266,6 +278,16 @@ class Steps:
         row = self._connection.execute(_IS_CURRENT, _key(command)).fetchone()
         return bool(row and row.current)
 
+    def hold_attempt(self, command: StepAttempt) -> bool | None:
+        """Hold a running attempt; return whether its run fails or is cancelled; None if it is not running."""
+        row = self._connection.execute(_HOLD_ATTEMPT, _key(command)).fetchone()
+        return None if row is None else bool(row.ending)
+
+    def forgiven(self, command: StepAttempt) -> int:
+        """Return how many attempts of a step count no more."""
+        row = self._connection.execute(_FORGIVEN, {"run_id": command.run_id, "position": command.position}).fetchone()
+        return 0 if row is None else int(row.forgiven)
+
     def _moved(self, query: bytes, parameters: dict[str, Any]) -> AttemptTimes | None:
         row = self._connection.execute(query, parameters).fetchone()
         return None if row is None else _times(row)
@@ -278,11 +300,14 @@ def _times(row: Any) -> AttemptTimes:
 def _claim(row: Any) -> Claim:
     return Claim(
         attempt_times=_times(row),
-        run_times=RunTimes(submitted_at=row.run_submitted_at, started_at=row.run_started_at),
+        run_times=RunTimes(
+            submitted_at=row.run_submitted_at, started_at=row.run_started_at, retried_at=row.run_retried_at
+        ),
         correlation_id=row.correlation_id,
         traceparent=row.traceparent,
         run_priority=row.run_priority,
         run_begun=row.run_begun,
+        forgiven=row.forgiven,
     )
 
 

@@ -17,7 +17,9 @@ from workflow_engine.store.event_log import EventLog
 from workflow_engine.store.gauges import Gauges
 from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
+from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.runs import Runs
+from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
 from workflow_engine.store.views import Views
 from workflow_engine.store.workers import Workers
@@ -68,6 +70,16 @@ class Transaction:
     def deliveries(self) -> Deliveries:
         """Deliveries that failed."""
         return Deliveries(self.connection)
+
+    @cached_property
+    def retrying(self) -> Retrying:
+        """Runs whose failed steps are retried."""
+        return Retrying(self.connection)
+
+    @cached_property
+    def step_dead_letters(self) -> StepDeadLetters:
+        """Steps that failed for good."""
+        return StepDeadLetters(self.connection)
 
     @cached_property
     def audit(self) -> AuditLog:

@@ -11,7 +11,7 @@ from workflow_engine.model import events
 from workflow_engine.model.events import Payload
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.spans import SpanAttribute
-from workflow_engine.model.trace_ids import TraceContext, parse_traceparent, run_context, step_context
+from workflow_engine.model.trace_ids import TraceContext, parse_traceparent, retry_context, run_context, step_context
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.overviews import Note, RunOverview
 
@@ -63,11 +63,14 @@ def run_span(event: EventRecord, overview: RunOverview | None) -> SpanDraft:
     if isinstance(payload, events.RunFailed):
         own[SpanAttribute.FAILED_STEP] = payload.step
     notes = () if overview is None else overview.notes
+    first, retried_at = run_context(run_id, event.traceparent), getattr(payload, "retried_at", None)
+    submitter = None if overview is None else parse_traceparent(overview.traceparent)
+    again = None if retried_at is None else retry_context(run_id, event.traceparent, retried_at.isoformat())
     return SpanDraft(
-        name=f"run {event.workflow}",
-        context=run_context(run_id, event.traceparent),
-        parent=None if overview is None else parse_traceparent(overview.traceparent),
-        begins=payload.submitted_at,
+        name=f"run {event.workflow}" if again is None else f"run {event.workflow} (retried)",
+        context=again or first,
+        parent=submitter if again is None else first,
+        begins=retried_at or payload.submitted_at,
         ends=event.occurred_at,
         attributes={**_common(event), **own, **_error_type(payload), **_reason(notes), **_whole_run(overview)},
         events=[*(_noted(note) for note in notes), *_exception(payload, event.occurred_at)],

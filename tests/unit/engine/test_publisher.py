@@ -13,6 +13,7 @@ from workflow_engine.engine import publisher
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT, Event
 from workflow_engine.model.records import AttemptTimes, RunTimes
+from workflow_engine.model.step import StepState
 
 PLAN = compile_plan(graph({"a": (), "b": ("a",)}))
 LONG = "x" * 10_000 + "\N{SNOWMAN}"
@@ -28,6 +29,7 @@ PUBLISH: dict[str, Callable[[], Event]] = {
     "run.cancelling": lambda: publisher.run_cancelling(LONG, "ada", 2),
     "run.cancelled": lambda: publisher.run_cancelled(PLAN, RUN),
     "run.expired": lambda: publisher.run_expired(PLAN, RUN),
+    "run.retried": lambda: publisher.run_retried(PLAN, steps=1, reason=LONG, actor="ada"),
     "step.dispatched": lambda: publisher.step_dispatched("a", 1, "q", "submit"),
     "step.released": lambda: publisher.step_released("a", LONG),
     "step.started": lambda: publisher.step_started("a", 2, "celery@host"),
@@ -37,6 +39,9 @@ PUBLISH: dict[str, Callable[[], Event]] = {
     "step.failed": lambda: publisher.step_failed("a", 2, TRY, ERROR),
     "step.skipped": lambda: publisher.step_skipped("b", "a"),
     "step.cancelled": lambda: publisher.step_cancelled("b", "the run was cancelled"),
+    "step.requeued": lambda: publisher.step_requeued("a", 2, was=StepState.FAILED, reason=LONG, actor="ada"),
+    "step.restored": lambda: publisher.step_restored("b", was=StepState.SKIPPED, missing=1),
+    "step.discarded": lambda: publisher.step_discarded("a", 2, reason=LONG, actor="ada"),
     "subscriber.dead_lettered": lambda: publisher.subscriber_dead_lettered(
         "slack",
         event_id="019b0c1e-0c00-7000-8000-00000000002a",

@@ -29,9 +29,18 @@ def test_a_step_moves_as_the_table_says_or_not_at_all(state: StepState, trigger:
             next_step_state(state, trigger)
 
 
-def test_nothing_leads_out_of_a_final_state() -> None:
-    assert not FINAL_RUN_STATES & {state for state, _ in RUN_TRANSITIONS}
-    assert not FINAL_STEP_STATES & {state for state, _ in STEP_TRANSITIONS}
+BACK = {StepTrigger.REQUEUE, StepTrigger.RESTORE}
+"""What only a person can ask for, of steps; of runs it is RETRY."""
+
+
+def test_nothing_but_a_person_leads_out_of_a_final_state() -> None:
+    assert {by for state, by in RUN_TRANSITIONS if state in FINAL_RUN_STATES} == {RunTrigger.RETRY}
+    assert {by for state, by in STEP_TRANSITIONS if state in FINAL_STEP_STATES} == BACK
+
+
+def test_a_person_leads_out_of_no_other_state_and_never_out_of_success() -> None:
+    assert {state for state, by in RUN_TRANSITIONS if by is RunTrigger.RETRY} == {RunState.FAILED}
+    assert {state for state, by in STEP_TRANSITIONS if by in BACK} == FINAL_STEP_STATES - {StepState.SUCCEEDED}
 
 
 def test_a_trigger_leads_a_run_to_one_state_only() -> None:
@@ -40,7 +49,9 @@ def test_a_trigger_leads_a_run_to_one_state_only() -> None:
 
 
 @given(st.lists(st.sampled_from(list(StepTrigger)), max_size=40))
-def test_a_random_walk_stays_inside_the_states_and_stops_at_a_final_one(walk: list[StepTrigger]) -> None:
+def test_a_random_walk_stays_inside_the_states_and_without_a_person_stops_at_a_final_one(
+    walk: list[StepTrigger],
+) -> None:
     state = StepState.WAITING
     for trigger in walk:
         try:
@@ -48,4 +59,6 @@ def test_a_random_walk_stays_inside_the_states_and_stops_at_a_final_one(walk: li
         except IllegalTransition:
             assert (state, trigger) not in STEP_TRANSITIONS
         assert state in StepState
-    assert state not in FINAL_STEP_STATES or not any(source is state for source, _ in STEP_TRANSITIONS)
+    assert state not in FINAL_STEP_STATES or not any(
+        source is state for source, by in STEP_TRANSITIONS if by not in BACK
+    )

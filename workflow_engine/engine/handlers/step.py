@@ -1,6 +1,7 @@
 """Claim, complete, fail, lose, stop and release steps; let go of what waited for them."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from workflow_engine.definitions.policies import FailurePolicy
 from workflow_engine.engine import publisher
@@ -77,10 +78,13 @@ def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
     If it is neither, it was recorded before: the worker lost its connection between the commit and the answer, say, and
     asks again. Then what the first time set free may still have to be sent.
     """
-    outcome = _complete(command, scope, settle=True)
+    ending = scope.tx.steps.hold_attempt(command)
+    # Not ending: what had failed of the run was requeued since the hot statement looked.
+    outcome = None if ending is None else _complete(command, scope, settle=ending)
     if outcome is None:
         return _resend(command, scope)
-    settle_run(command.run_id, scope)
+    if ending:
+        settle_run(command.run_id, scope)
     return outcome
 
 
@@ -114,15 +118,23 @@ def _done(
 
 def fail_step(command: FailStep, scope: Scope) -> Outcome:
     """Record a failed attempt: the next one is due later, or the step has failed for good."""
-    step = scope.plan(command.plan_id)[command.position]
-    if command.retry_in is not None:
-        times = scope.tx.steps.retry(command, command.retry_in, command.error)
-        if times is not None:
-            delay = command.retry_in.total_seconds()
-            event = publisher.step_retrying(step.name, command.attempt, times, command.error, delay)
-            scope.publish(command.run_id, event)
-            return NOTHING
+    if command.retry_in is not None and _is_tried_again(command, command.retry_in, scope):
+        return NOTHING
     return _fail_for_good(command, command.error, scope)
+
+
+def _is_tried_again(command: FailStep, delay: timedelta, scope: Scope) -> bool:
+    times = scope.tx.steps.retry(command, delay, command.error)
+    if times is None:
+        # Late, or the run is ending; or it was, until somebody requeued what had failed.
+        scope.tx.steps.lock_unfinished(command.run_id)
+        times = scope.tx.steps.retry(command, delay, command.error)
+    if times is None:
+        return False
+    name = scope.plan(command.plan_id)[command.position].name
+    seconds = delay.total_seconds()
+    scope.publish(command.run_id, publisher.step_retrying(name, command.attempt, times, command.error, seconds))
+    return True
 
 
 def lose_step(command: LoseStep, scope: Scope) -> Outcome:
@@ -130,6 +142,9 @@ def lose_step(command: LoseStep, scope: Scope) -> Outcome:
     step = scope.plan(command.plan_id)[command.position]
     error = StepError(error_class="WorkerLost", message=command.reason)
     times = scope.tx.steps.lose(command, error, scope.loss_limit)
+    if times is None:  # as in _is_tried_again
+        scope.tx.steps.lock_unfinished(command.run_id)
+        times = scope.tx.steps.lose(command, error, scope.loss_limit)
     if times is not None:
         scope.publish(command.run_id, publisher.step_lost(step.name, command.attempt, times, command.reason))
         return NOTHING
@@ -163,6 +178,7 @@ def _fail_for_good(command: StepAttempt, error: StepError, scope: Scope) -> Outc
     run = scope.tx.runs.lock(command.run_id)
     if run is not None and run.state is not RunState.CANCELLING:
         scope.tx.runs.fail_later(command.run_id, step.name, error)
+    scope.tx.step_dead_letters.keep(command, step.name, error)
     others = [each for each in held if each.position != command.position]
     because = f"step {step.name!r} failed"
     if plan.on_failure == FailurePolicy.FAIL_FAST:

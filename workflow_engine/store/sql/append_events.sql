@@ -3,7 +3,7 @@ INSERT INTO events (
     run_id, plan_id, namespace, correlation_id, traceparent, occurred_at, name, step, attempt, cause, data
 )
 SELECT runs.id, runs.plan_id, runs.namespace, runs.correlation_id, runs.traceparent,
-       coalesce(%(occurred_at)s, clock_timestamp()), fact.name, fact.step, fact.attempt, fact.cause, fact.data
+       coalesce(%(occurred_at)s, (SELECT clock_timestamp())), fact.name, fact.step, fact.attempt, fact.cause, fact.data
   FROM unnest(%(run_ids)s::uuid[], %(names)s::text[], %(steps)s::text[], %(attempts)s::integer[], %(causes)s::text[],
               %(data)s::jsonb[])
        WITH ORDINALITY AS fact (run_id, name, step, attempt, cause, data, number)

@@ -8,7 +8,7 @@ WITH claimed AS (
        AND position = %(position)s
        AND attempt = %(attempt)s
        AND state = 'dispatched'
- RETURNING run_id, dispatched_at, started_at
+ RETURNING run_id, dispatched_at, started_at, forgiven
 ), begun AS (
     UPDATE runs
        SET state = 'running', started_at = claimed.started_at
@@ -39,9 +39,11 @@ SELECT runs.input,
        runs.traceparent,
        runs.created_at AS run_submitted_at,
        coalesce(runs.started_at, claimed.started_at) AS run_started_at,
+       runs.retried_at AS run_retried_at,
        EXISTS(SELECT FROM begun) AS run_begun,
        claimed.dispatched_at,
        claimed.started_at,
+       claimed.forgiven,
        (SELECT json_object_agg(parent.position, parent.result)
           FROM steps AS parent
          WHERE parent.run_id = %(run_id)s
