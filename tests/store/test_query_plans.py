@@ -11,15 +11,28 @@ import pytest
 
 from tests.fixtures.database import new_database
 from workflow_engine.ids import RunId
+from workflow_engine.model.dead_letters import DeadLetterState, StepDeadLetter
 from workflow_engine.model.run import RunState
 from workflow_engine.store import migration
 from workflow_engine.store.database import Database
 from workflow_engine.store.statements import _FOLDER, statement
+from workflow_engine.store.step_dead_letters import StepDeadLetterFilter
 from workflow_engine.store.transaction import Transaction
 from workflow_engine.store.views import RunFilter
 
 STATEMENTS = sorted(file.name.removesuffix(".sql") for file in _FOLDER.iterdir())
-GROWING = {"steps", "runs", "events", "audit_log", "deliveries", "task_results", "task_groups", "chords", "chord_parts"}
+GROWING = {
+    "step_dead_letters",
+    "steps",
+    "runs",
+    "events",
+    "audit_log",
+    "deliveries",
+    "task_results",
+    "task_groups",
+    "chords",
+    "chord_parts",
+}
 """Tables that grow with every run."""
 _PARTITION = re.compile(r"_(\d{4}_\d{2}|default)")
 """What a partition's name, and its index's, have more than the table's."""
@@ -46,6 +59,12 @@ SELECT runs.id, place, CASE WHEN runs.finished_at IS NOT NULL THEN 'succeeded'
   FROM runs CROSS JOIN generate_series(0, 4) AS place;
 INSERT INTO events (run_id, namespace, correlation_id, name, data)
 SELECT run_id, 'default', '', 'step.completed', '{}' FROM steps;
+INSERT INTO step_dead_letters (run_id, position, attempt, attempts, namespace, workflow, version, step, error_class,
+                               message, failed_at, state, closed_at)
+SELECT md5(number::text)::uuid, 0, 1, 1, 'default', 'w' || number % 50, '1', 'a', 'Boom', 'no',
+       now() - make_interval(secs => number), CASE WHEN number % 10 = 0 THEN 'dead' ELSE 'requeued' END,
+       CASE WHEN number % 10 > 0 THEN now() END
+  FROM generate_series(1, 10000) AS number;
 INSERT INTO task_results (task_id, state, content_type, content_encoding, expires_at)
 SELECT 't' || number, 'SUCCESS', '', '', now() + make_interval(secs => number) FROM generate_series(1, 10000) AS number;
 INSERT INTO task_groups (group_id, result, content_type, content_encoding, expires_at)
@@ -133,6 +152,11 @@ def test_the_hot_path_finds_its_rows_by_primary_key(history: psycopg.Connection[
         ("find_expired", "runs_unfinished_idx"),
         ("find_run_by_key", "runs_idempotency_key"),
         ("lock_unfinished", "steps_pkey"),
+        ("lock_steps", "steps_pkey"),
+        ("requeue_steps", "steps_pkey"),
+        ("restore_steps", "steps_pkey"),
+        ("close_dead_letters", "step_dead_letters_pkey"),
+        ("count_dead_steps", "step_dead_letters_workflow_idx"),
     ],
 )
 def test_what_looks_for_work_reads_only_the_index_of_unfinished_work(
@@ -172,6 +196,53 @@ def test_each_question_about_runs_is_one_query_by_index(
     ask: Callable[[Any], Any],
     index: str,
 ) -> None:
+    asks_once_by_index(history, monkeypatch, lambda tx: ask(tx.views), index)
+
+
+A_LETTER = StepDeadLetter(
+    run_id=A_RUN,
+    position=1,
+    step="a",
+    workflow="w7",
+    version="1",
+    namespace="default",
+    attempt=1,
+    attempts=1,
+    error_class="Boom",
+    message="no",
+    failed_at=datetime.now(UTC),
+    state=DeadLetterState.DEAD,
+    closed_at=None,
+    closed_by=None,
+    reason=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({}, "step_dead_letters_dead_idx"),
+        ({"before": A_LETTER}, "step_dead_letters_dead_idx"),
+        ({"error_class": "Boom"}, "step_dead_letters_dead_idx"),
+        ({"workflow": "w7"}, "step_dead_letters_workflow_idx"),
+        ({"workflow": "w7", "before": A_LETTER, "step": "a"}, "step_dead_letters_workflow_idx"),
+        ({"states": list(DeadLetterState)}, "step_dead_letters_newest_idx"),
+        ({"run_id": A_RUN}, "step_dead_letters_pkey"),
+    ],
+)
+def test_each_page_of_dead_letters_is_one_query_by_index(
+    history: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], index: str
+) -> None:
+    which = StepDeadLetterFilter(namespace="default", **wanted)
+    asks_once_by_index(history, monkeypatch, lambda tx: tx.step_dead_letters.page(which, 50), index)
+
+
+def asks_once_by_index(
+    history: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[Transaction], Any],
+    index: str,
+) -> None:
     asked: list[str] = []
     original = psycopg.Cursor.execute
 
@@ -182,7 +253,7 @@ def test_each_question_about_runs_is_one_query_by_index(
 
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", execute)
-        ask(Transaction(history).views)
+        ask(Transaction(history))
     (query,) = asked
     scans = planned(history, re.sub(r"::(UUID|VARCHAR|INTEGER|TIMESTAMP WITH TIME ZONE)", "", query))
 
