@@ -154,7 +154,8 @@ def check_run(history: History) -> None:
         late = [
             f"{each.name} of {each.step}"
             for each in history.events
-            if each.name in STEP_STATE_AFTER and each.id > moves[-1].id
+            if each.name in STEP_STATE_AFTER
+            and each.occurred_at > moves[-1].occurred_at  # with its end is not after it
         ]
         history.expect(not late, f"{late} came after its end")
 
