@@ -17,6 +17,7 @@ FAULTS: Final[dict[str, Fault]] = {}
 
 LONGER_THAN_A_LEASE: Final = 3.0
 """Seconds; on these sites a worker's lease is two, a relay's one."""
+_TRIES: Final = 200
 A_WRONG_HOUR: Final = 3_900.0
 """Seconds a clock is off: more than the hour after which Redis' messages count as lost."""
 
@@ -173,10 +174,9 @@ def flush_the_broker(site: Site) -> None:
 @fault
 def repeat_messages(site: Site) -> None:
     """Every message that waits is there twice."""
-    with site.broker_client() as client:
-        for key in queues(site, client):
-            for message in client.lrange(key, 0, -1):
-                client.lpush(key, message)
+    with site.broker_client() as client, taken(site, client) as messages:
+        for key, message in messages * 2:
+            client.lpush(key, message)
 
 
 @fault
@@ -190,11 +190,16 @@ def delay_messages(site: Site) -> None:
 
 @contextmanager
 def taken(site: Site, client: Any) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Take what waits out of the queues."""
-    messages = []
-    for key in queues(site, client):
-        while (message := client.rpop(key)) is not None:
-            messages.append((key, message))
+    """Take what waits out of the queues; wait for something to take if need be, but not for ever."""
+    messages: list[tuple[bytes, bytes]] = []
+    tries = 0
+    while not messages and tries < _TRIES:
+        pass_time(0.005 if tries else 0)
+        tries += 1
+        for key in queues(site, client):
+            while (message := client.rpop(key)) is not None:
+                messages.append((key, message))
+    site.messages_moved += len(messages)
     yield messages
 
 

@@ -66,6 +66,8 @@ class Site:
     crashed_in: set[str] = field(default_factory=set)
     """Runs that were in flight when the database crashed: it may have taken claims along, which do not wait for the
     disk."""
+    messages_moved: int = 0
+    """Messages that faults have taken out of the broker."""
     expected: dict[str, Expected] = field(default_factory=dict)
 
     def open(self) -> None:

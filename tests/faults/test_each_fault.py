@@ -19,11 +19,12 @@ def site(new_site: SiteMaker) -> Iterator[Site]:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_loses_and_doubles_nothing(site: Site, name: str) -> None:
-    runs = site.submit_a_mix(4)
+    runs, moved = site.submit_a_mix(4), site.messages_moved
     site.wait_for_progress(runs)
 
     FAULTS[name](site)
 
+    assert site.messages_moved > moved or not name.endswith("_messages"), "there was nothing to repeat or delay"
     site.finish(runs)
 
 

@@ -19,6 +19,7 @@ from workflow_engine import RunHandle
 RUNS: Final = int(os.environ.get("STORM_RUNS", "1000"))
 SEED: Final = int(os.environ.get("STORM_SEED", randrange(1_000_000)))
 MINUTES: Final = float(os.environ.get("STORM_MINUTES", "20"))
+TROUBLE: Final = ["step.completed", "step.lost", "step.released", "step.retrying", "step.failed", "step.cancelled"]
 MOST_AT_A_TIME: Final = 15
 """Runs submitted before the next fault: so each fault finds some in flight, and 1,000 runs see more than a hundred."""
 
@@ -69,8 +70,12 @@ def test_a_thousand_runs_under_random_faults_all_end(new_site: SiteMaker, tell: 
         runs = storm.rage(RUNS, until=began + MINUTES * 60)
         site.finish(runs, within=300)
         number = site.prove()
+        told = site.stage.rows(
+            "SELECT name, count(*) AS number FROM events WHERE name = ANY(%s) GROUP BY name", TROUBLE
+        )
     faults = ", ".join(f"{times} {name}" for name, times in sorted(storm.struck.items()))
     tell(f"{number} runs ended in {monotonic() - began:.0f} s under {storm.struck.total()} faults: {faults}")
+    tell("their event log: " + ", ".join(f"{row.number} {row.name}" for row in told))
 
 
 @pytest.mark.slow
