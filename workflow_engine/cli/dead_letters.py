@@ -1,155 +1,183 @@
-"""``wfe dead-letters``: what subscribers failed on as often as they may."""
+"""``wfe dead-letters``: steps that failed for good, and what subscribers failed on as often as they may."""
 
-import uuid
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import click
 
+from workflow_engine.cli import letters_of_deliveries, letters_of_steps
 from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
-from workflow_engine.cli.output import (
-    as_json_option,
-    as_values,
-    moment,
-    moment_briefly,
-    print_facts,
-    print_json,
-    print_table,
-    yielding,
+from workflow_engine.cli.failures import FAILURE
+from workflow_engine.cli.letters_of_steps import DONE, Wanted
+from workflow_engine.cli.output import as_json_option, print_json
+from workflow_engine.client.dead_letters import PAGE_LIMIT
+from workflow_engine.model.dead_letters import DeadLetterState
+from workflow_engine.store.deliveries import DeadLetterFilter
+
+STEP: Final = "step"
+DELIVERY: Final = "delivery"
+WHICH: Final = (
+    "say which: --subscriber, --event or both, or else --all; "
+    "of steps: RUN/STEP, or some of --workflow, --step, --error and --run, or else --kind step --all"
 )
-from workflow_engine.errors import DeadLetterNotFound
-from workflow_engine.relay.commands import DiscardDeliveries, RequeueDeliveries
-from workflow_engine.store.deliveries import DeadLetter, DeadLetterFilter
 
-_SUBSCRIBER = click.option("--subscriber", help="Only those of this subscriber.")
+_KIND = click.option("--kind", type=click.Choice([STEP, DELIVERY]), help="Only steps, or only deliveries.")
+_SUBSCRIBER = click.option("--subscriber", help="Only deliveries to this subscriber.")
 
 
-def _event_id(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not the id of an event: a UUID, as `wfe dead-letters list` shows it"
-        ) from None
+def _options(*options: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def _one_event_id(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    return _event_id(value)
+_of_steps = _options(
+    click.option("--workflow", help="Only steps of this workflow."),
+    click.option("--step", help="Only steps of this name."),
+    click.option("--error", "error_class", help="Only steps whose last error was of this class."),
+    click.option("--run", help="Only steps of this run."),
+)
 
 
 def _event_ids(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> list[str]:
-    return [_event_id(value) for value in values]
+    return [letters_of_deliveries.event_id(value) for value in values]
 
 
-def _chosen(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--all", "everything", is_flag=True, help="All of them."),
-        click.option(
-            "--event", "event_ids", multiple=True, callback=_event_ids, help="That of this event; repeatable."
-        ),
-        _SUBSCRIBER,
-    ):
-        command = option(command)
-    return command
+_chosen = _options(
+    click.argument("ids", nargs=-1, metavar="[RUN/STEP | EVENT]..."),
+    _KIND,
+    _of_steps,
+    _SUBSCRIBER,
+    click.option(
+        "--event", "event_ids", multiple=True, callback=_event_ids, help="The deliveries of this event; repeatable."
+    ),
+    click.option("--all", "everything", is_flag=True, help="All deliveries; with --kind step all steps."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+    click.option("--reason", help="Why; of steps only, kept with each."),
+    actor_option,
+    as_json_option,
+)
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """List, requeue and discard events that subscribers failed on."""
+    """List, show, requeue and discard what was given up: steps that failed for good, deliveries to subscribers."""
 
 
 @dead_letters.command("list")
+@_KIND
+@_of_steps
 @_SUBSCRIBER
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([each.value for each in DeadLetterState]),
+    help="Only steps in this state, by default dead; may be repeated.",
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many of a kind.")
 @as_json_option
-def list_dead_letters(subscriber: str | None, limit: int, as_json: bool) -> None:
-    """List dead letters, the oldest event first."""
+def list_dead_letters(
+    kind: str | None, subscriber: str | None, states: Sequence[str], limit: int, as_json: bool, **filters: str | None
+) -> None:
+    """List dead letters: of steps the newest first, of deliveries the oldest event first."""
+    kinds = _kinds(kind, {**filters, "state": states}, {"subscriber": subscriber}) or {STEP, DELIVERY}
     with engine_here() as engine:
-        found = engine.delivery_desk.dead_letters(subscriber=subscriber, limit=limit)
+        letters, desk = engine.client.dead_letters, engine.delivery_desk
+        states = states or [DeadLetterState.DEAD]
+        wanted: dict[str, Any] = {**filters, "states": states, "limit": min(limit, PAGE_LIMIT)}
+        steps = letters.page(**wanted) if STEP in kinds else []
+        deliveries = desk.dead_letters(subscriber=subscriber, limit=limit) if DELIVERY in kinds else []
     if as_json:
-        print_json([as_values(each) for each in found])
-    elif found:
-        print_table(["SUBSCRIBER", "EVENT", "NAME", "FAILED", "TRIES", "ERROR"], [_row(each) for each in found])
-    else:
+        print_json([*map(letters_of_steps.as_json, steps), *map(letters_of_deliveries.as_json, deliveries)])
+        return
+    if steps:
+        letters_of_steps.print_letters(steps)
+    if deliveries:
+        click.echo(nl=bool(steps))
+        letters_of_deliveries.print_letters(deliveries)
+    if not steps and not deliveries:
         click.echo("no dead letters")
 
 
 @dead_letters.command()
-@click.argument("event_id", callback=_one_event_id)
+@click.argument("name", metavar="RUN/STEP | EVENT")
 @_SUBSCRIBER
 @as_json_option
-def show(event_id: str, subscriber: str | None, as_json: bool) -> None:
-    """Show the dead letters of event EVENT_ID, with the event."""
+def show(name: str, subscriber: str | None, as_json: bool) -> None:
+    """Show the newest dead letter of a step, with its history; or those of an event, with the event."""
+    of_a_step = "/" in name
+    if of_a_step and subscriber:
+        raise click.UsageError("--subscriber is about deliveries, and RUN/STEP is a step")
+    event_id = name if of_a_step else letters_of_deliveries.event_id(name)
     with engine_here() as engine:
-        found = engine.delivery_desk.dead_letters(subscriber=subscriber, event_id=event_id)
-    if not found:
-        raise DeadLetterNotFound(f"there is no dead letter for event {event_id}")
-    if as_json:
-        print_json([as_values(each) for each in found])
-        return
-    for each in found:
-        _show(each)
+        if of_a_step:
+            letters_of_steps.show(engine.client.dead_letters, name, json=as_json)
+        else:
+            letters_of_deliveries.show(engine.delivery_desk, event_id, subscriber, json=as_json)
 
 
 @dead_letters.command()
 @_chosen
-@actor_option
-@as_json_option
-def requeue(subscriber: str | None, event_ids: Sequence[str], everything: bool, actor: str, as_json: bool) -> None:
-    """Deliver dead letters again, with all their tries before them."""
-    wanted = _wanted(subscriber, event_ids, everything=everything)
-    with engine_here() as engine:
-        numbers = engine.delivery_desk.requeue(RequeueDeliveries(wanted=wanted, actor=actor))
-    _print_numbers("requeued", numbers, as_json=as_json)
+@click.pass_context
+def requeue(ctx: click.Context, /, **chosen: Any) -> None:
+    """Run failed steps again, and what had ended because of them; or deliver events again; with all their tries."""
+    _act(ctx, "requeue", **chosen)
 
 
 @dead_letters.command()
 @_chosen
-@actor_option
-@as_json_option
-def discard(subscriber: str | None, event_ids: Sequence[str], everything: bool, actor: str, as_json: bool) -> None:
-    """Give dead letters up for good."""
-    wanted = _wanted(subscriber, event_ids, everything=everything)
+@click.pass_context
+def discard(ctx: click.Context, /, **chosen: Any) -> None:
+    """Give dead letters up for good; the runs of steps stay as they are."""
+    _act(ctx, "discard", **chosen)
+
+
+def _act(ctx: click.Context, act: str, *, as_json: bool, **chosen: Any) -> None:
+    of_steps = {name: chosen[name] for name in ("workflow", "step", "error_class", "run")}
+    steps = [each for each in chosen["ids"] if "/" in each]
+    events = [
+        *chosen["event_ids"],
+        *(letters_of_deliveries.event_id(each) for each in chosen["ids"] if "/" not in each),
+    ]
+    of_deliveries = {"subscriber": chosen["subscriber"], "event": events}
+    kinds = _kinds(chosen["kind"], {**of_steps, "steps": steps}, of_deliveries)
+    kind = kinds.pop() if kinds else DELIVERY
+    if kind == DELIVERY and chosen["reason"]:
+        raise click.UsageError("--reason is kept with steps, not with deliveries")
+    named = [steps, any(of_steps.values())] if kind == STEP else [any(of_deliveries.values())]
+    if sum(map(bool, [*named, chosen["everything"]])) != 1:
+        raise click.UsageError(WHICH)
     with engine_here() as engine:
-        numbers = engine.delivery_desk.discard(DiscardDeliveries(wanted=wanted, actor=actor))
-    _print_numbers("discarded", numbers, as_json=as_json)
+        if kind == STEP:
+            said = {name: chosen[name] for name in ("dry_run", "reason", "actor")}
+            wanted = Wanted(ids=steps, filter=of_steps, **said)
+            if not letters_of_steps.act(engine.client.dead_letters, act, wanted, json=as_json):
+                ctx.exit(FAILURE)
+            return
+        deliveries = DeadLetterFilter(subscriber=chosen["subscriber"], event_ids=events or None)
+        dry_run = chosen["dry_run"]
+        numbers = letters_of_deliveries.act(engine.delivery_desk, act, deliveries, chosen["actor"], dry_run=dry_run)
+    done = f"would {act}" if dry_run else DONE[act]
+    letters_of_deliveries.print_numbers(done, numbers, json=as_json)
 
 
-def _wanted(subscriber: str | None, event_ids: Sequence[str], *, everything: bool) -> DeadLetterFilter:
-    named = bool(subscriber or event_ids)
-    if named == everything:
-        raise click.UsageError("say which: --subscriber, --event or both, or else --all")
-    return DeadLetterFilter(subscriber=subscriber, event_ids=list(event_ids) or None)
+def _kinds(kind: str | None, of_steps: Mapping[str, Any], of_deliveries: Mapping[str, Any]) -> set[str]:
+    """Return the kinds that are meant; none if nothing was said of any.
 
-
-def _print_numbers(done: str, numbers: Counter[str], *, as_json: bool) -> None:
-    if as_json:
-        print_json({done: numbers.total(), "subscribers": dict(sorted(numbers.items()))})
-        return
-    for name, number in sorted(numbers.items()):
-        click.echo(f"{done} {number} of {name}")
-
-
-def _row(letter: DeadLetter) -> list[Any]:
-    error = yielding(f"{letter.error_class}: {letter.message}")
-    failed = moment_briefly(letter.failed_at)
-    return [letter.subscriber, letter.event_id, letter.event_name, failed, str(letter.tries), error]
-
-
-def _show(letter: DeadLetter) -> None:
-    print_facts(
-        {
-            "subscriber": letter.subscriber,
-            "event": letter.event_id,
-            "name": letter.event_name,
-            "run": letter.run_id,
-            "position": str(letter.position),
-            "tries": str(letter.tries),
-            "failed": moment(letter.failed_at),
-            "error": f"{letter.error_class}: {letter.message}",
-        }
-    )
-    click.echo()
-    print_json(letter.envelope)
+    Raises:
+        UsageError: something is said of steps and something of deliveries.
+    """
+    kinds = {kind} if kind else set()
+    kinds |= {STEP} if any(of_steps.values()) else set()
+    kinds |= {DELIVERY} if any(of_deliveries.values()) else set()
+    if len(kinds) > 1:
+        raise click.UsageError(
+            "RUN/STEP, --workflow, --step, --error, --run and --state are about steps, EVENT, --event and "
+            "--subscriber about deliveries: ask for one kind at a time"
+        )
+    return kinds
