@@ -11,7 +11,7 @@ from billiard.exceptions import WorkerLostError
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from pydantic import BaseModel
 
-from tests.support.steps import once, trace, wait_at_gate
+from tests.support.steps import folder, once, trace, wait_at_gate
 from workflow_engine import NonRetryable, Retry, RetryAfter, StepContext, Workflow
 
 FAN_WIDTH = 200
@@ -203,6 +203,35 @@ def _fork(name: str, on_failure: str) -> Workflow:
 
 fork_fail_fast = _fork("fork_fail_fast", "fail_fast")
 fork_continue = _fork("fork_continue", "continue")
+
+
+def _mendable(name: str, on_failure: str) -> Workflow:
+    """Return a diamond whose left side fails, twice, until somebody mends what it needs: opens its gate."""
+    made = Workflow(name, on_failure=on_failure)
+
+    def begins(ctx: StepContext) -> int:
+        trace(ctx)
+        return 1
+
+    def breaks(ctx: StepContext) -> str:
+        trace(ctx)
+        if not (folder() / f"gate-{ctx.run_id}-mended").exists():
+            raise ConnectionError(f"attempt {ctx.attempt} finds nobody")
+        return f"attempt {ctx.attempt}"
+
+    def joins(ctx: StepContext) -> list[Any]:
+        trace(ctx)
+        return [ctx.results[name] for name in sorted(ctx.results)]
+
+    made.step(name="top")(begins)
+    made.step(name="left", after=["top"], retry=Retry(max_attempts=2, base_delay=0.05, jitter=False))(breaks)
+    made.step(name="right", after=["top"])(begins)
+    made.step(name="bottom", after=["left", "right"])(joins)
+    return made
+
+
+mend_fail_fast = _mendable("mend_fail_fast", "fail_fast")
+mend_continue = _mendable("mend_continue", "continue")
 
 
 # What does not come back
