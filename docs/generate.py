@@ -7,7 +7,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +15,14 @@ from types import ModuleType
 from typing import Any, Final, Literal, get_args, get_origin
 
 import click
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import workflow_engine
 from workflow_engine import errors
 from workflow_engine.config import DEFAULT_FILE, Settings
 from workflow_engine.metrics import instruments, labels
+from workflow_engine.metrics.instrument import Source
 from workflow_engine.model import commands, event_schemas, events, run, spans, step
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -59,13 +61,14 @@ def read(name: str) -> str:
 
 def render_settings() -> str:
     """Return the page of settings."""
-    rows = [_setting_row(name, field) for name, field in Settings.model_fields.items()]
+    rows = [row for name, field in Settings.model_fields.items() for row in _setting_rows((name,), field)]
     return _page(
         "Settings",
         "workflow_engine/config.py",
         f"""
         Each setting comes from the environment, else from `{DEFAULT_FILE}` in the current folder (or the file that
-        `WFE_CONFIG` names), else it has its default. In the file it has the name of the first column. A value of the
+        `WFE_CONFIG` names), else it has its default. In the file it has the name of the first column, where dots are
+        tables: `orchestration.deployment.mode` is `mode` in `[orchestration.deployment]`. A value of the
         wrong form or out of range is a `ConfigurationError` at start that names the setting. `WFE_HEARTBEAT_SECONDS`
         may be at most half of `WFE_LEASE_SECONDS`.
         """,
@@ -77,11 +80,36 @@ def render_settings() -> str:
     )
 
 
-def _setting_row(name: str, field: FieldInfo) -> list[str]:
+def _setting_rows(path: tuple[str, ...], field: FieldInfo) -> Iterator[list[str]]:
+    """Yield a setting's row, or the rows of what it consists of; a table of rules is told of rule by rule."""
+    section, rule = _sections(field.annotation)
+    if section is not None:
+        for name, inner in section.model_fields.items():
+            yield from _setting_rows((*path, name), inner)
+        return
     default = field.default
-    shown = "none" if default in {None, ()} else f"`{default}`"
-    env = f"`WFE_{name.upper()}`"
-    return [f"`{name}`", env, _type_name(field.annotation), _range(field), shown, field.description or ""]
+    shown = "none" if default in {None, ()} else "" if field.is_required() else f"`{_plain(default)}`"
+    env = "`WFE_" + "__".join(path).upper() + "`"
+    kind = "list of tables" if rule is not None else _type_name(field.annotation)
+    is_inside_rule = path[-2:-1] == ("[]",)
+    named = ".".join(path).replace(".[]", "[]")
+    yield [f"`{named}`", "" if is_inside_rule else env, kind, _range(field), shown, field.description or ""]
+    for name, inner in rule.model_fields.items() if rule is not None else ():
+        yield from _setting_rows((*path, "[]", name), inner)
+
+
+def _sections(annotation: Any) -> tuple[type[BaseModel] | None, type[BaseModel] | None]:
+    """Return the table that a setting is, or the table of which it has several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, None
+    items = [each for each in get_args(annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
+    return None, items[0] if items else None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(each) for each in value)
+    return str(value.value) if isinstance(value, Enum) else str(value)
 
 
 def _type_name(annotation: Any) -> str:
@@ -89,7 +117,9 @@ def _type_name(annotation: Any) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "list of text"
-    names = {str: "text", int: "whole number", float: "number"}
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "one of " + ", ".join(f"`{each.value}`" for each in annotation)
+    names = {str: "text", int: "whole number", float: "number", Path: "path"}
     plain = [each for each in get_args(annotation) or [annotation] if each is not type(None)]
     return " or ".join(names.get(each, str(each)) for each in plain)
 
@@ -98,7 +128,7 @@ def _range(field: FieldInfo) -> str:
     bounds = {key: value for each in field.metadata for key, value in _bounds(each)}
     if "ge" in bounds:
         return f"{bounds['ge']:,} to {bounds['le']:,}"
-    if "max_length" in bounds:
+    if "max_length" in bounds and get_origin(field.annotation) is not tuple:
         return f"{bounds['min_length']} to {bounds['max_length']} characters"
     return ""
 
@@ -419,11 +449,11 @@ def render_metrics() -> str:
         queue, subscriber) takes {labels.LABEL_SETS:,} sets of values in a process; what comes later is called
         `{labels.OTHER}`. No label names a run. [Watch with Prometheus](../how-to/metrics.md) says how to have them.
         """,
-        *(_metrics_of(source) for source in instruments.Source),
+        *(_metrics_of(source) for source in Source),
     )
 
 
-def _metrics_of(source: instruments.Source) -> str:
+def _metrics_of(source: Source) -> str:
     rows = [
         [
             f"`{each.prometheus_name}`",

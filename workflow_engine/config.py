@@ -3,10 +3,11 @@
 import os
 import re
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -22,6 +23,84 @@ _PASSWORD = re.compile(r"://.*@")
 """Whoever a URL lets in; an error message may end in a log that others read."""
 
 
+class _Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeploymentMode(StrEnum):
+    """How a coordinator learns what is ready outside the hot path."""
+
+    EVENT_DRIVEN_ONLY = "EventDrivenOnly"
+    """By PostgreSQL's notifications alone."""
+    HYBRID = "Hybrid"
+    """By notifications, and by polling for what they may have missed."""
+    POLLING_ONLY = "PollingOnly"
+    """By polling alone: for poolers and replicas that do not carry notifications."""
+
+
+class Deployment(_Section):
+    """What a coordinator runs."""
+
+    mode: DeploymentMode = Field(
+        default=DeploymentMode.HYBRID,
+        description="How a coordinator learns what is ready: `EventDrivenOnly`, `Hybrid` or `PollingOnly`.",
+    )
+
+
+class FallbackPolling(_Section):
+    """How a coordinator polls."""
+
+    fallback_polling_interval_seconds: float = Field(
+        default=30.0, ge=0.1, le=3_600, description="How often the coordinator looks for ready steps nobody told it of."
+    )
+    age_threshold_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3_600,
+        description="How long a step must have been ready before polling takes it; the interval, if that is shorter.",
+    )
+    batch_size: int = Field(
+        default=500, ge=1, le=10_000, description="Steps that one look takes, and one transaction dispatches."
+    )
+
+
+class Listening(_Section):
+    """What a coordinator listens to."""
+
+    namespaces: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(
+        default=("*",),
+        min_length=1,
+        description="Namespaces (shell patterns) whose notifications this coordinator hears; `*` is all of them.",
+    )
+
+
+class Classification(_Section):
+    """A rule about notifications; fields but ``action`` are shell patterns, and the first rule that fits decides."""
+
+    action: Literal["process_readiness", "ignore"] = Field(
+        description="`process_readiness`: dispatch what is ready; `ignore`: leave it to polling."
+    )
+    triggered_by: str = Field(default="*", min_length=1, max_length=200, description="`step_ready` or `run_state`.")
+    namespace: str = Field(default="*", min_length=1, max_length=200, description="Of the run.")
+    run_state: str = Field(default="*", min_length=1, max_length=200, description="Of the run.")
+    step_state: str = Field(
+        default="*", min_length=1, max_length=200, description="Of the step, if it is the only ready one; else empty."
+    )
+
+
+class Orchestration(_Section):
+    """Readiness outside the hot path."""
+
+    deployment: Deployment = Deployment()
+    fallback_poller: FallbackPolling = FallbackPolling()
+    listener: Listening = Listening()
+    classification: tuple[Classification, ...] = Field(
+        default=(), max_length=1_000, description="Rules about notifications, before the built-in ones."
+    )
+
+
 class Settings(BaseSettings):
     """Everything a process may be told from outside. Each field is ``WFE_<NAME>`` in the environment.
 
@@ -29,7 +108,7 @@ class Settings(BaseSettings):
         ConfigurationError: a value is out of range or of the wrong form; the message names the setting.
     """
 
-    model_config = SettingsConfigDict(env_prefix="WFE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="WFE_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     database_url: str | None = Field(
         default=None, description="PostgreSQL that holds all state: `postgresql://user@host/database`."
@@ -71,7 +150,7 @@ class Settings(BaseSettings):
         default=30.0,
         ge=0.1,
         le=3_600,
-        description="How often the coordinator looks for work nobody told it about.",
+        description="How often the relay looks for events nobody told it of.",
     )
     stranded_seconds: float = Field(
         default=30.0,
@@ -135,6 +214,9 @@ class Settings(BaseSettings):
     )
     audit_keep_days: int = Field(
         default=730, ge=1, le=36_500, description="Age at which a month of the audit log is dropped."
+    )
+    orchestration: Orchestration = Field(
+        default=Orchestration(), description="Readiness outside the hot path: what a coordinator runs, and how."
     )
     metrics_port: int | None = Field(
         default=None,
@@ -236,6 +318,6 @@ def _settings_file() -> Path:
 def _explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors():
-        name = "_".join(str(part) for part in item["loc"]).upper()
+        name = "__".join(str(part) for part in item["loc"]).upper()
         parts.append(f"WFE_{name}: {item['msg']} (got {_PASSWORD.sub('://', repr(item['input']))})")
     return "; ".join(parts)

@@ -12,7 +12,7 @@ from tests.support.processes import Traced
 from tests.support.recording import RecordingDispatcher, claim, fail, graph, key, submit
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CompleteStep, DispatchReady
+from workflow_engine.model.commands import CompleteStep, ProcessReadiness
 from workflow_engine.store.transaction import Store
 
 SECOND_COMPLETION = """
@@ -114,7 +114,7 @@ def run_id(processor: Processor, dispatcher: RecordingDispatcher, store: Store) 
     message = dispatcher.take("b")
     assert claim(processor, message) is not None
     fail(processor, message, retry_in=timedelta(0))
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     complete(processor, dispatcher, "b")
     return found
 

@@ -27,7 +27,7 @@ from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.handlers.step import complete_ending_step
 from workflow_engine.engine.outcome import Told
 from workflow_engine.engine.processor import Processor
-from workflow_engine.model.commands import CancelRun, CompleteStep, DispatchReady, StepAttempt, StopStep
+from workflow_engine.model.commands import CancelRun, CompleteStep, ProcessReadiness, StepAttempt, StopStep
 from workflow_engine.store.transaction import Store
 
 SOON = timedelta(0)
@@ -61,7 +61,7 @@ def test_continue_finishes_every_other_branch_and_still_retries_there(
     claim(processor, other)
 
     fail(processor, other, retry_in=SOON)
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     run_all(processor, dispatcher)
 
     assert states(store, run_id) == {
@@ -132,7 +132,7 @@ def test_a_step_that_takes_its_worker_along_too_often_fails(
         message = dispatcher.take("a")
         claim(processor, message)
         lose(processor, message)
-        processor.execute(DispatchReady(limit=10))
+        processor.execute(ProcessReadiness(limit=10))
 
     assert states(store, run_id) == {"a": "failed"}
     assert run_state(store, run_id) == "failed"
@@ -224,7 +224,7 @@ def test_an_attempt_may_go_on_until_it_is_over_or_its_run_is_cancelled(
     claim(processor, second)
     assert processor.is_current(attempt)
     lose(processor, first)
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     claim(processor, dispatcher.take("a"))
     assert not processor.is_current(attempt)
     assert processor.is_current(other)

@@ -32,8 +32,8 @@ from workflow_engine.model.commands import (
     CancelRun,
     Command,
     DiscardSteps,
-    DispatchReady,
-    ExpireRuns,
+    FireTimers,
+    ProcessReadiness,
     ReleaseSteps,
     RescueSteps,
     RetrySteps,
@@ -111,6 +111,7 @@ class Stage:
     def __init__(self, store: Store) -> None:
         self.broker = RecordingDispatcher()
         self.processor = WatchedProcessor(store, self.broker)
+        self.store = store
 
     def submit(self, workflow: Workflow, **options: Any) -> RunId:
         return submit(self.processor, workflow, **options)
@@ -134,7 +135,7 @@ class Stage:
     def lose_twice(self, message: Dispatch) -> None:
         """Lose an attempt and the next one: more than it may take."""
         self.lose(message)
-        self.processor.execute(DispatchReady(limit=10))
+        self.processor.execute(ProcessReadiness(limit=10))
         (again,) = self.claimed(message.step)
         self.lose(again)
 
@@ -165,7 +166,7 @@ def is_tried_again(stage: Stage) -> None:
     stage.submit(graph(CHAIN))
     (message,) = stage.claimed("a")
     stage.fail(message, retry_in=NOW)
-    stage.processor.execute(DispatchReady(limit=10))
+    stage.processor.execute(ProcessReadiness(limit=10))
     run_all(stage.processor, stage.broker)
 
 
@@ -173,7 +174,7 @@ def is_lost_and_runs_again(stage: Stage) -> None:
     stage.submit(graph(CHAIN))
     (message,) = stage.claimed("a")
     stage.lose(message)
-    stage.processor.execute(DispatchReady(limit=10))
+    stage.processor.execute(ProcessReadiness(limit=10))
     run_all(stage.processor, stage.broker)
 
 
@@ -181,7 +182,7 @@ def is_taken_from_a_silent_worker(stage: Stage) -> None:
     stage.submit(graph(CHAIN))
     stage.claimed("a")
     stage.processor.execute(RescueSteps(lease=timedelta(hours=1), limit=10))
-    stage.processor.execute(DispatchReady(limit=10))
+    stage.processor.execute(ProcessReadiness(limit=10))
     run_all(stage.processor, stage.broker)
 
 
@@ -193,13 +194,21 @@ def finds_the_broker_down(stage: Stage) -> None:
 def is_released_by_a_worker(stage: Stage) -> None:
     stage.submit(graph(CHAIN))
     stage.release(stage.broker.take("a"))
-    stage.processor.execute(DispatchReady(limit=10))
+    stage.processor.execute(ProcessReadiness(limit=10))
     run_all(stage.processor, stage.broker)
+
+
+def starts_when_its_time_has_come(stage: Stage) -> None:
+    stage.submit(graph(CHAIN), scheduled_at=datetime.now(UTC) + timedelta(hours=1))
+    with stage.store.single() as tx:
+        tx.connection.execute("UPDATE steps SET ready_at = now() WHERE ready_at IS NOT NULL")
+        tx.connection.execute("UPDATE timers SET due_at = now()")
+    stage.processor.execute(FireTimers(limit=10))
 
 
 def expires(stage: Stage) -> None:
     stage.submit(graph(CHAIN), expires_at=LONG_AGO)
-    stage.processor.execute(ExpireRuns(limit=10))
+    stage.processor.execute(FireTimers(limit=10))
 
 
 def is_cancelled_before_it_starts(stage: Stage) -> None:
@@ -225,7 +234,7 @@ def is_retried(policy: str = "continue") -> Scenario:
         (message,) = stage.claimed("a")
         stage.fail(message)
         stage.retry(run_id)
-        stage.processor.execute(DispatchReady(limit=10))
+        stage.processor.execute(ProcessReadiness(limit=10))
         assert run_all(stage.processor, stage.broker) == ["a", "b"]
 
     return scenario
@@ -276,10 +285,11 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("run.cancelled", "FailStep"): ends_after_a_cancel(Stage.fail),
     ("run.cancelled", "LoseStep"): ends_after_a_cancel(Stage.lose),
     ("run.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
-    ("run.expired", "ExpireRuns"): expires,
+    ("run.expired", "FireTimers"): expires,
     ("step.dispatched", "SubmitRun"): runs_to_its_end,
     ("step.dispatched", "CompleteStep"): runs_to_its_end,
-    ("step.dispatched", "DispatchReady"): is_tried_again,
+    ("step.dispatched", "ProcessReadiness"): is_tried_again,
+    ("step.dispatched", "FireTimers"): starts_when_its_time_has_come,
     ("step.released", "ReleaseSteps"): is_released_by_a_worker,
     ("step.started", "ClaimStep"): runs_to_its_end,
     ("step.completed", "CompleteStep"): runs_to_its_end,
@@ -296,7 +306,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.cancelled", "FailStep"): ends_badly(Stage.fail),
     ("step.cancelled", "LoseStep"): ends_badly(Stage.lose_twice),
     ("step.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
-    ("step.cancelled", "ExpireRuns"): expires,
+    ("step.cancelled", "FireTimers"): expires,
     ("run.retried", "RetrySteps"): is_retried(),
     ("step.requeued", "RetrySteps"): is_retried(),
     ("step.restored", "RetrySteps"): is_retried(),
@@ -369,7 +379,7 @@ def test_a_submit_in_somebody_elses_transaction_is_told_once_and_at_its_commit(s
         assert event_names(store, run_id) == {}
     assert event_names(store, run_id) == {("run.submitted", None): 1}
 
-    stage.processor.execute(DispatchReady(limit=10))
+    stage.processor.execute(ProcessReadiness(limit=10))
     run_all(stage.processor, stage.broker)
     assert event_names(store, run_id)["run.submitted", None] == 1
     check(stage)
@@ -468,8 +478,8 @@ def act_at_random(stage: Stage, random: Random) -> None:
         lambda: stage.release(message),
         lambda: stage.cancel(message.run_id),
         lambda: stage.retry(message.run_id),
-        lambda: stage.processor.execute(DispatchReady(limit=3)),
-        lambda: stage.processor.execute(ExpireRuns(limit=3)),
+        lambda: stage.processor.execute(ProcessReadiness(limit=3)),
+        lambda: stage.processor.execute(FireTimers(limit=3)),
     ]
     with suppress(NotDead):
         random.choice(choices)()

@@ -15,7 +15,7 @@ from tests.support.recording import (
     submit,
 )
 from workflow_engine.engine.processor import Processor
-from workflow_engine.model.commands import DispatchReady, ReleaseSteps, StepAttempt
+from workflow_engine.model.commands import ProcessReadiness, ReleaseSteps, StepAttempt
 from workflow_engine.store.transaction import Store
 
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -31,11 +31,11 @@ def test_a_retry_is_due_later_and_then_a_new_attempt(
 
     fail(processor, first, retry_in=timedelta(hours=1))
     assert states(store, run_id) == {"a": "retrying"}
-    assert processor.execute(DispatchReady(limit=10)) == 0
+    assert processor.execute(ProcessReadiness(limit=10)).number == 0
 
     with store.single() as tx:
         tx.connection.execute("UPDATE steps SET ready_at = now() WHERE state = 'retrying'")
-    assert processor.execute(DispatchReady(limit=10)) == 1
+    assert processor.execute(ProcessReadiness(limit=10)).number == 1
     second = dispatcher.take("a")
     assert second.attempt == 2
 
@@ -59,7 +59,7 @@ def test_what_the_broker_does_not_take_is_ready_again(
     dispatcher.is_down = False
     with store.single() as tx:
         tx.connection.execute("UPDATE steps SET ready_at = now()")
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
 
     assert dispatcher.take("a").attempt == 1  # the attempt that was never handed over did not happen
 
@@ -85,9 +85,9 @@ def test_two_coordinators_dispatch_each_due_step_once(
         tx.connection.execute("UPDATE steps SET ready_at = now()")
 
     with ThreadPoolExecutor(4) as threads:
-        taken = list(threads.map(lambda _: processor.execute(DispatchReady(limit=15)), range(8)))
+        taken = list(threads.map(lambda _: processor.execute(ProcessReadiness(limit=15)), range(8)))
 
-    assert sum(taken) == 40
+    assert sum(handed.number for handed in taken) == 40
     assert len({message.run_id for message in dispatcher.sent}) == 40
 
 
@@ -132,7 +132,7 @@ def test_due_steps_are_sent_most_urgent_first_and_equals_as_they_became_due(
                 "UPDATE steps SET ready_at = now() - make_interval(secs => %s) WHERE run_id = %s", [age[run_id], run_id]
             )
 
-    processor.execute(DispatchReady(limit=100))
+    processor.execute(ProcessReadiness(limit=100))
 
     sent = [(message.priority, age[message.run_id]) for message in dispatcher.sent]
     assert sent == sorted(sent, key=lambda each: (-each[0], -each[1]))
@@ -146,7 +146,7 @@ def test_giving_back_an_earlier_attempt_does_not_touch_the_next(
     old = dispatcher.take("a")
     claim(processor, old)
     fail(processor, old, retry_in=SOON)
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
 
     processor.execute(ReleaseSteps(attempts=[StepAttempt(**key(old))], reason="late", retry_in=SOON))
 
@@ -164,6 +164,6 @@ def test_due_steps_that_somebody_holds_keep_no_coordinator_waiting(
 
     with store.transaction() as tx:
         tx.steps.lock_unfinished(held)
-        assert processor.execute(DispatchReady(limit=10)) == 1
+        assert processor.execute(ProcessReadiness(limit=10)).number == 1
 
     assert [message.run_id for message in dispatcher.sent] == [free]

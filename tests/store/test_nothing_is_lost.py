@@ -17,10 +17,12 @@ from workflow_engine.client.client import WorkflowClient
 from workflow_engine.clock import SystemClock
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
+from workflow_engine.engine.poller import FallbackPoller
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.resender import ResendService
+from workflow_engine.engine.timekeeper import TimekeeperService
 from workflow_engine.model.commands import ReleaseSteps, StepAttempt, StopStep
 from workflow_engine.model.run import FINAL_RUN_STATES
 from workflow_engine.store.transaction import Store
@@ -131,7 +133,10 @@ class Chaos:
 
     def coordinate(self) -> None:
         """Do what two coordinators do, at any moment."""
-        ReadinessService(self._store, self.processor, poll_every=SOON).run_once()
+        readiness = ReadinessService(self.processor)
+        FallbackPoller(self._store, readiness, every=SOON, age=SOON, batch=100).run_once()
+        readiness.run_once()
+        TimekeeperService(self._store, self.processor).run_once()
         RescueService(self._store, self.processor, lease=timedelta(seconds=30)).run_once()
         ResendService(self._store, self.processor, self.dispatcher, stranded_after=SOON * 5).run_once()
         self._stopping.wait(0.01)

@@ -20,8 +20,8 @@ from workflow_engine.model.commands import (
     CancelRun,
     ClaimStep,
     DiscardSteps,
-    DispatchReady,
-    ExpireRuns,
+    FireTimers,
+    ProcessReadiness,
     ReleaseSteps,
     RetrySteps,
     StepAttempt,
@@ -119,7 +119,7 @@ class OneRun(RuleBasedStateMachine):
     @rule(away=st.booleans())
     def dispatch_what_is_due(self, away: bool) -> None:
         self.dispatcher.is_down = away
-        self.processor.execute(DispatchReady(limit=3))
+        self.processor.execute(ProcessReadiness(limit=3))
         self.dispatcher.is_down = False
 
     @rule()
@@ -128,7 +128,7 @@ class OneRun(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        self.processor.execute(ExpireRuns(limit=3))
+        self.processor.execute(FireTimers(limit=3))
 
     @rule(positions=st.lists(st.integers(0, SIZE - 1), max_size=2, unique=True))
     def retry(self, positions: list[int]) -> None:
@@ -190,7 +190,7 @@ class OneRun(RuleBasedStateMachine):
             complete(self.processor, running)
         for _ in range(3 * len(self.plan)):
             self.rows("UPDATE steps SET ready_at = now() WHERE ready_at IS NOT NULL RETURNING 1")
-            self.processor.execute(DispatchReady(limit=100))
+            self.processor.execute(ProcessReadiness(limit=100))
             for message in list(self.dispatcher.sent):
                 if self.processor.execute(ClaimStep(**key(message), worker_id=WORKER, worker_name="test")):
                     complete(self.processor, message)

@@ -31,7 +31,7 @@ from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Told
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
-from workflow_engine.model.commands import CancelRun, DiscardSteps, DispatchReady, RetrySteps
+from workflow_engine.model.commands import CancelRun, DiscardSteps, ProcessReadiness, RetrySteps
 from workflow_engine.store.transaction import Store
 
 NOW = timedelta(0)
@@ -48,7 +48,7 @@ def retry(processor: Processor, run_id: RunId, *positions: int) -> Retried:
 def finish(processor: Processor, dispatcher: RecordingDispatcher) -> list[str]:
     """Dispatch and run whatever can run; return the steps in their order."""
     order: list[str] = []
-    while processor.execute(DispatchReady(limit=100)) or dispatcher.sent:
+    while processor.execute(ProcessReadiness(limit=100)) or dispatcher.sent:
         order += run_all(processor, dispatcher)
     return order
 
@@ -109,7 +109,7 @@ def test_a_retried_run_has_no_error_and_no_end_until_it_ends_again(
     assert (run.error, run.finished_at, run.sinks_left) == (None, None, 1)
     settling = rows("SELECT settle, missing, finished_at FROM steps WHERE run_id = %s ORDER BY position", run_id)
     assert [(step.settle, step.missing) for step in settling[1:]] == [(0, 0), (0, 0), (0, 2)]
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     (again,) = claimed(processor, dispatcher, "left")
     fail(processor, again)
     first, second = rows("SELECT data FROM events WHERE run_id = %s AND name = 'run.failed' ORDER BY id", run_id)
@@ -123,12 +123,12 @@ def test_attempts_go_on_and_those_before_count_no_more(
     run_id = submit(processor, graph({"a": ()}))
     (first,) = claimed(processor, dispatcher, "a")
     fail(processor, first, retry_in=NOW)
-    processor.execute(DispatchReady(limit=1))
+    processor.execute(ProcessReadiness(limit=1))
     (second,) = claimed(processor, dispatcher, "a")
     fail(processor, second)
 
     retry(processor, run_id)
-    processor.execute(DispatchReady(limit=1))
+    processor.execute(ProcessReadiness(limit=1))
     third = dispatcher.take("a")
     answer = claim(processor, third)
 
@@ -149,11 +149,11 @@ def test_a_step_may_be_lost_as_often_as_before_again(
     for _ in range(3):  # more than the limit of 2
         (message,) = claimed(processor, dispatcher, "a")
         lose(processor, message)
-        processor.execute(DispatchReady(limit=1))
+        processor.execute(ProcessReadiness(limit=1))
     assert run_state(store, run_id) == "failed"
 
     retry(processor, run_id)
-    processor.execute(DispatchReady(limit=1))
+    processor.execute(ProcessReadiness(limit=1))
     (message,) = claimed(processor, dispatcher, "a")
     lose(processor, message)
 
@@ -165,7 +165,7 @@ def test_a_late_word_of_an_attempt_before_the_retry_changes_nothing(
 ) -> None:
     run_id, late = broken_diamond(processor, dispatcher)
     retry(processor, run_id)
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     before = states(store, run_id)
 
     complete(processor, late)
@@ -251,7 +251,7 @@ def test_what_fails_again_fails_its_run_again(
 
     for _ in range(3):
         retry(processor, run_id)
-        processor.execute(DispatchReady(limit=10))
+        processor.execute(ProcessReadiness(limit=10))
         (again,) = claimed(processor, dispatcher, "left")
         fail(processor, again)
         assert run_state(store, run_id) == "failed"

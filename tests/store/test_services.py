@@ -1,5 +1,6 @@
 """The coordinator's services on real rows: each runs once when asked, and a NOTIFY wakes the one that dispatches."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -7,11 +8,15 @@ import pytest
 
 from tests.support.processes import wait_until
 from tests.support.recording import RecordingDispatcher, claim, graph, run_all, submit
-from workflow_engine.engine.listener import ListenerService
+from workflow_engine.engine.listener import Waker
 from workflow_engine.engine.processor import Processor
-from workflow_engine.engine.readiness import BATCH, ReadinessService
+from workflow_engine.engine.readiness import BATCH, RUNS_NAMED, ReadinessService
 from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.service import Service
+from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.ids import new_run_id
+from workflow_engine.store.channels import EVENTS
+from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
 
 HOUR = timedelta(hours=1)
@@ -34,23 +39,17 @@ class Sleeper(Service):
 
 
 @pytest.fixture
-def readiness(store: Store, processor: Processor) -> ReadinessService:
-    return ReadinessService(store, processor, poll_every=HOUR)
+def readiness(processor: Processor) -> ReadinessService:
+    return ReadinessService(processor)
 
 
-def test_readiness_sleeps_as_long_as_nothing_is_due(readiness: ReadinessService) -> None:
+def test_readiness_asks_the_database_nothing_unless_it_is_asked(
+    readiness: ReadinessService, count_statements: Callable[[], int]
+) -> None:
+    count_statements()
+
     assert readiness.run_once() is None
-
-
-def test_readiness_sleeps_until_the_next_step_is_due(readiness: ReadinessService, processor: Processor) -> None:
-    now = datetime.now(UTC)
-    submit(processor, graph({"a": ()}), scheduled_at=now + timedelta(minutes=30))
-    submit(processor, graph({"b": ()}), scheduled_at=now + timedelta(minutes=10))
-
-    pause = readiness.run_once()
-
-    assert pause is not None
-    assert timedelta(minutes=9) < pause <= timedelta(minutes=10)
+    assert count_statements() == 0
 
 
 def test_readiness_dispatches_everything_that_is_due_in_one_go(
@@ -59,20 +58,64 @@ def test_readiness_dispatches_everything_that_is_due_in_one_go(
     number = BATCH + 5
     submit(processor, graph({f"s{place}": () for place in range(number)}), scheduled_at=datetime.now(UTC))
 
+    readiness.ask("catch_up")
     readiness.run_once()
 
     assert len(dispatcher.sent) == number
 
 
-def test_readiness_does_not_spin_on_steps_it_may_not_take(
-    readiness: ReadinessService, processor: Processor, store: Store
+def test_readiness_leaves_what_it_may_not_take(
+    readiness: ReadinessService, processor: Processor, store: Store, dispatcher: RecordingDispatcher
 ) -> None:
     run_id = submit(processor, graph({"a": ()}), scheduled_at=datetime.now(UTC))
     with store.single() as tx:
         tx.connection.execute("UPDATE runs SET state = 'running' WHERE id = %s", [run_id])
         tx.connection.execute("UPDATE runs SET state = 'paused' WHERE id = %s", [run_id])
 
-    assert readiness.run_once() == timedelta(seconds=0.5)
+    readiness.ask("step_ready", run_id)
+    readiness.run_once()
+
+    assert not dispatcher.sent
+
+
+def test_readiness_looks_only_at_the_runs_it_was_told_of(
+    readiness: ReadinessService, processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    submit(processor, graph({"a": ()}), scheduled_at=datetime.now(UTC))
+    told_of = submit(processor, graph({"b": ()}), scheduled_at=datetime.now(UTC))
+
+    readiness.ask("step_ready", told_of)
+    readiness.run_once()
+
+    assert [message.step for message in dispatcher.sent] == ["b"]
+
+
+def test_with_many_runs_at_once_readiness_looks_at_all_that_is_ready(
+    readiness: ReadinessService, processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    submit(processor, graph({"a": ()}), scheduled_at=datetime.now(UTC))
+
+    for _ in range(RUNS_NAMED + 1):
+        readiness.ask("step_ready", new_run_id())
+    readiness.run_once()
+
+    assert [message.step for message in dispatcher.sent] == ["a"]
+
+
+def test_what_readiness_could_not_do_it_does_when_the_database_is_back(
+    processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    run_id = submit(processor, graph({"a": ()}), scheduled_at=datetime.now(UTC))
+    nowhere = Store(Database("postgresql://127.0.0.1:1/nothing", max_connections=1))
+    readiness = ReadinessService(Processor(nowhere, dispatcher))
+    readiness.ask("step_ready", run_id)
+    with pytest.raises(DatabaseUnavailable):
+        readiness.run_once()
+
+    readiness._processor = processor
+    readiness.run_once()
+
+    assert [message.step for message in dispatcher.sent] == ["a"]
 
 
 def test_rescue_gives_away_what_a_silent_worker_holds_and_it_runs_again(
@@ -82,6 +125,7 @@ def test_rescue_gives_away_what_a_silent_worker_holds_and_it_runs_again(
     claim(processor, dispatcher.take("a"))
 
     RescueService(store, processor, lease=HOUR).run_once()
+    readiness.ask("step_ready", run_id)
     readiness.run_once()
 
     assert [message.attempt for message in dispatcher.sent] == [2]
@@ -90,30 +134,23 @@ def test_rescue_gives_away_what_a_silent_worker_holds_and_it_runs_again(
         assert tx.views.run_state(run_id) == "succeeded"
 
 
-def test_a_step_that_becomes_ready_wakes_whoever_listens(store: Store, processor: Processor) -> None:
-    sleeper = Sleeper()
-    listener = ListenerService(store.database, [sleeper])
-    listener.start()
-    try:
-        wait_until(lambda: sleeper.woken == 1, within=10, why="it looks once when it begins to listen")
-        submit(processor, graph({"a": ()}))  # dispatched by the submitter: nobody need be told
-        submit(processor, graph({"b": ()}), scheduled_at=datetime.now(UTC))
-        wait_until(lambda: sleeper.woken == 2, within=10, why="the trigger told of b")
-    finally:
-        listener.stop()
-
-
 def test_a_listener_whose_connection_is_cut_listens_again(store: Store) -> None:
     sleeper = Sleeper()
-    listener = ListenerService(store.database, [sleeper])
+    listener = Waker(store.database, [sleeper], channel=EVENTS)
     listener.start()
     try:
         wait_until(lambda: sleeper.woken == 1, within=10)
-        with psycopg.connect(store.database.url, autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-            )
+        cut_listeners(store)
         wait_until(lambda: sleeper.woken == 2, within=10, why="it listens again, and looks for what it missed")
     finally:
         listener.stop()
+
+
+def cut_listeners(store: Store) -> None:
+    """End the connections that listen in this database."""
+    with psycopg.connect(store.database.url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE (query LIKE 'LISTEN%' OR query LIKE '%clock_timestamp())::float8') "
+            "AND datname = current_database() AND pid <> pg_backend_pid()"
+        )

@@ -28,7 +28,7 @@ from workflow_engine.client.asynchronous import AsyncDeadLetters
 from workflow_engine.client.dead_letters import DeadLetters
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
-from workflow_engine.model.commands import CancelRun, DispatchReady, FailStep, StepError
+from workflow_engine.model.commands import CancelRun, FailStep, ProcessReadiness, StepError
 from workflow_engine.model.dead_letters import DeadLetterState
 from workflow_engine.store.transaction import Store
 
@@ -60,7 +60,7 @@ def test_what_is_known_of_a_failed_step_is_kept_with_its_failure(
     first = dispatcher.take("a")
     claim(processor, first)
     fail(processor, first, retry_in=timedelta(0))
-    processor.execute(DispatchReady(limit=1))
+    processor.execute(ProcessReadiness(limit=1))
     second = dispatcher.take("a")
     claim(processor, second)
     fail(processor, second)
@@ -82,7 +82,7 @@ def test_a_step_that_was_lost_too_often_is_dead(
         message = dispatcher.take("a")
         claim(processor, message)
         lose(processor, message)
-        processor.execute(DispatchReady(limit=1))
+        processor.execute(ProcessReadiness(limit=1))
 
     (letter,) = letters.page()
 
@@ -124,7 +124,7 @@ def test_a_requeued_step_runs_and_its_run_succeeds(
     run_id = fail_once(processor, dispatcher)
 
     closed = letters.requeue(f"{run_id}/a")
-    processor.execute(DispatchReady(limit=1))
+    processor.execute(ProcessReadiness(limit=1))
 
     assert closed.state is DeadLetterState.REQUEUED
     assert run_all(processor, dispatcher) == ["a", "b"]
@@ -313,7 +313,7 @@ def test_a_bulk_requeues_all_steps_of_a_run_together(
     assert len(letters.requeue_all(run=run_id).done) == 2
 
     assert event_names(store, run_id)["run.retried", None] == 1
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     run_all(processor, dispatcher)
     assert run_state(store, run_id) == "succeeded"
 

@@ -22,7 +22,7 @@ from tests.support.recording import (
     submit,
 )
 from workflow_engine.engine.processor import Processor
-from workflow_engine.model.commands import DispatchReady
+from workflow_engine.model.commands import ProcessReadiness
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
 
@@ -103,7 +103,7 @@ def test_a_late_attempt_changes_nothing(processor: Processor, dispatcher: Record
     old = dispatcher.take("a")
     claim(processor, old)
     lose(processor, old)
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
     new = dispatcher.take("a")
     assert (new.attempt, claim(processor, new) is not None) == (2, True)
 
@@ -120,7 +120,7 @@ def test_the_message_of_an_earlier_attempt_claims_nothing_of_the_next(
     old = dispatcher.take("a")
     claim(processor, old)
     fail(processor, old, retry_in=SOON)
-    processor.execute(DispatchReady(limit=10))
+    processor.execute(ProcessReadiness(limit=10))
 
     assert claim(processor, old) is None
 

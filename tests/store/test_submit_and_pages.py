@@ -10,7 +10,7 @@ from tests.support.recording import RecordingDispatcher, claim, graph, run_all, 
 from workflow_engine import DefinitionChanged, IdempotencyConflict, Workflow, compile_plan
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
-from workflow_engine.model.commands import DispatchReady, ExpireRuns, SubmitRun
+from workflow_engine.model.commands import FireTimers, ProcessReadiness, SubmitRun
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.store.transaction import Store
 from workflow_engine.store.views import RunFilter
@@ -65,7 +65,7 @@ def test_a_scheduled_run_waits_for_its_time(
     run_id = submit(processor, graph({"a": ()}), scheduled_at=later)
 
     assert states(store, run_id) == {"a": "ready"}
-    assert processor.execute(DispatchReady(limit=10)) == 0
+    assert processor.execute(ProcessReadiness(limit=10)).number == 0
     assert not dispatcher.sent
 
 
@@ -77,7 +77,7 @@ def test_a_run_that_did_not_start_in_time_expires_and_a_started_one_does_not(
     started = submit(processor, graph({"x": ()}), expires_at=now)
     claim(processor, dispatcher.take("x"))
 
-    processor.execute(ExpireRuns(limit=10))
+    processor.execute(FireTimers(limit=10))
 
     assert run_state(store, late) == "expired"
     assert states(store, late) == {"a": "cancelled", "b": "cancelled"}

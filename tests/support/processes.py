@@ -1,5 +1,6 @@
 """Stages: a database, a broker, and the real workers and coordinators that run steps on them."""
 
+import json
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ QUICK: dict[str, Any] = {
     "heartbeat_seconds": 0.5,
     "stranded_seconds": 0.7,
     "poll_seconds": 1.0,
+    "orchestration": {"fallback_poller": {"fallback_polling_interval_seconds": 1.0}},
 }
 """Settings under which what is lost is found again within seconds."""
 
@@ -159,9 +161,9 @@ class Stage:
 
     def environment(self) -> dict[str, str]:
         """Return what its workers must know."""
-        given = self.settings.model_dump(exclude_unset=True)
+        given = self.settings.model_dump(exclude_unset=True, mode="json")
         return {
-            **{f"WFE_{name.upper()}": str(value) for name, value in given.items()},
+            **{f"WFE_{name.upper()}": _as_variable(value) for name, value in given.items()},
             "STAGE_FOLDER": str(self.folder),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -254,6 +256,10 @@ class Stage:
         for engine in self._engines:
             engine.close()
         self.client.close()
+
+
+def _as_variable(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _traced(line: str) -> Traced:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 
+from workflow_engine.bootstrap.coordinator import Coordinator
 from workflow_engine.celery_app.app import create_app, install_step_task
 from workflow_engine.celery_app.dispatcher import CeleryDispatcher
 from workflow_engine.celery_app.hooks import WorkerHooks
@@ -26,21 +27,15 @@ from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.audit_desk import AuditDesk
-from workflow_engine.engine.backlog import BacklogGauges
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
-from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.event_bell import EventBell
 from workflow_engine.engine.guarded_dispatcher import BROKER, GuardedDispatcher
 from workflow_engine.engine.janitor import JanitorService
-from workflow_engine.engine.listener import ListenerService
+from workflow_engine.engine.listener import Waker
 from workflow_engine.engine.payloads import redact_with
 from workflow_engine.engine.processor import Processor
-from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.redaction import load_redaction
-from workflow_engine.engine.rescuer import RescueService
-from workflow_engine.engine.resender import ResendService
 from workflow_engine.engine.supervisor import Supervisor
-from workflow_engine.metrics import instruments
 from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics
 from workflow_engine.relay.commands import DeliveryDesk
 from workflow_engine.relay.gauges import RelayGauges
@@ -165,14 +160,8 @@ class Engine:
         return self.app
 
     def coordinator(self) -> Supervisor:
-        """Return the services that run once the hot path cannot: readiness, listener, rescue, janitor."""
-        settings = self.settings
-        readiness = ReadinessService(self.store, self.processor, poll_every=timedelta(seconds=settings.poll_seconds))
-        rescue = RescueService(self.store, self.processor, lease=timedelta(seconds=settings.lease_seconds))
-        stranded_after = timedelta(seconds=settings.stranded_seconds)
-        resend = ResendService(self.store, self.processor, self.dispatcher, stranded_after=stranded_after)
-        self._measure_coordinator(resend)
-        return Supervisor([readiness, rescue, resend, ListenerService(self.store.database, [readiness]), self.janitor])
+        """Return the services that run once the hot path cannot: readiness, timers, polling, rescue, upkeep."""
+        return Coordinator(self, self._given_queue() or self.app.conf.task_default_queue).supervisor()
 
     @cached_property
     def janitor(self) -> JanitorService:
@@ -221,7 +210,7 @@ class Engine:
         """Return the services that deliver events to durable subscribers."""
         if self.metrics is not None:
             self.metrics.observe(RelayGauges(self.relay_service.snapshot).observed)
-        listener = ListenerService(self.store.database, [self.relay_service], channel=channels.EVENTS)
+        listener = Waker(self.store.database, [self.relay_service], channel=channels.EVENTS)
         return Supervisor([self.relay_service, listener])
 
     @cached_property
@@ -268,14 +257,6 @@ class Engine:
         if exporter_names():
             telemetry = import_module("workflow_engine.subscribers.telemetry")
             yield telemetry.TelemetrySubscriber(self.store, _make_provider)
-
-    def _measure_coordinator(self, resend: ResendService) -> None:
-        if self.metrics is not None:
-            lease = timedelta(seconds=self.settings.lease_seconds)
-            queue = self._given_queue() or self.app.conf.task_default_queue
-            self.metrics.observe(BacklogGauges(self.store, lease=lease, default_queue=queue).observed)
-            self.metrics.observe({instruments.STEPS_RESENT: lambda: [(resend.resent, {})]})
-            self.metrics.observe(circuit_gauges([self.dispatcher.circuit]))
 
     def _circuit(self, name: str) -> CircuitBreaker:
         settings = self.settings

@@ -14,7 +14,7 @@ from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.errors import ConfigurationError
 from workflow_engine.metrics import instruments
-from workflow_engine.metrics.instruments import Observed, Values
+from workflow_engine.metrics.instrument import Observed, Values
 
 if TYPE_CHECKING:
     from workflow_engine.metrics.meter import Metrics

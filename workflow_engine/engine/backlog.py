@@ -7,8 +7,8 @@ from datetime import timedelta
 from time import monotonic
 
 from workflow_engine.errors import WorkflowEngineError
-from workflow_engine.metrics import instruments
-from workflow_engine.metrics.instruments import Observed, Values
+from workflow_engine.metrics import instruments, readiness
+from workflow_engine.metrics.instrument import Observed, Values
 from workflow_engine.metrics.kept import Kept
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
@@ -45,6 +45,9 @@ class BacklogGauges:
             instruments.UNFINISHED_RUNS: self._values(lambda backlog: _by_state(backlog.runs)),
             instruments.UNFINISHED_STEPS: self._values(lambda backlog: _by_state(backlog.steps)),
             instruments.QUEUE_DEPTH: self._values(self._queue_depths),
+            readiness.TIMERS_PENDING: self._values(
+                lambda backlog: [(number, {"kind": kind}) for kind, number in backlog.timers.items()]
+            ),
             instruments.OLDEST_READY: self._values(lambda backlog: [(backlog.oldest_ready_seconds, {})]),
             instruments.WORKERS_ALIVE: self._values(lambda backlog: [(backlog.workers_alive, {})]),
             instruments.DEAD_STEPS: self._values(self._dead_steps),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.metrics import instruments
-from workflow_engine.metrics.instruments import Observed
+from workflow_engine.metrics.instrument import Observed
 
 
 def circuit_gauges(circuits: Sequence[CircuitBreaker]) -> Observed:

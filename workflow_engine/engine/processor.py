@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
+from workflow_engine.engine.handlers import readiness as readiness_handlers
 from workflow_engine.engine.handlers import rescue as rescue_handlers
 from workflow_engine.engine.handlers import retrying as retry_handlers
 from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import step as step_handlers
+from workflow_engine.engine.handlers import timer as timer_handlers
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Outcome, Told
 from workflow_engine.engine.plan_cache import PlanCache
@@ -130,7 +132,6 @@ _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {
 
 _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.CancelRun: run_handlers.cancel_run,
-    commands.ExpireRuns: run_handlers.expire_runs,
     commands.ClaimStep: step_handlers.repair_step,
     commands.CompleteStep: step_handlers.complete_ending_step,
     commands.FailStep: step_handlers.fail_step,
@@ -138,7 +139,8 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.RescueSteps: rescue_handlers.rescue_steps,
     commands.StopStep: step_handlers.stop_step,
     commands.ReleaseSteps: step_handlers.release_steps,
-    commands.DispatchReady: step_handlers.dispatch_ready,
     commands.RetrySteps: retry_handlers.retry_steps,
     commands.DiscardSteps: retry_handlers.discard_steps,
+    commands.ProcessReadiness: readiness_handlers.process_readiness,
+    commands.FireTimers: timer_handlers.fire_timers,
 }

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from workflow_engine.engine.payloads import payload_as_json
-from workflow_engine.model import events, retry_events, subscriber_events
+from workflow_engine.model import retry_events, run_events, step_events, subscriber_events
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
 from workflow_engine.model.records import AttemptTimes, RunTimes
@@ -19,20 +19,20 @@ from workflow_engine.plan.plan import Plan
 def run_submitted(plan: Plan, initiator: str | None) -> Event:
     """A run was stored."""
     return _event(
-        events.RunSubmitted(workflow=plan.workflow, version=plan.version, steps=len(plan), initiator=initiator)
+        run_events.RunSubmitted(workflow=plan.workflow, version=plan.version, steps=len(plan), initiator=initiator)
     )
 
 
 @lru_cache(maxsize=1_000)
 def run_started(workflow: str, version: str) -> Event:
     """The first step of a run was claimed."""
-    return _event(events.RunStarted(workflow=workflow, version=version))
+    return _event(run_events.RunStarted(workflow=workflow, version=version))
 
 
 def run_succeeded(plan: Plan, times: RunTimes) -> Event:
     """Every step of a run succeeded."""
     return _event(
-        events.RunSucceeded(
+        run_events.RunSucceeded(
             workflow=plan.workflow,
             version=plan.version,
             submitted_at=times.submitted_at,
@@ -45,7 +45,7 @@ def run_succeeded(plan: Plan, times: RunTimes) -> Event:
 def run_failed(plan: Plan, times: RunTimes, step: str, error: StepError) -> Event:
     """A run failed because of a step."""
     return _event(
-        events.RunFailed(
+        run_events.RunFailed(
             workflow=plan.workflow,
             version=plan.version,
             step=step,
@@ -60,13 +60,13 @@ def run_failed(plan: Plan, times: RunTimes, step: str, error: StepError) -> Even
 
 def run_cancelling(reason: str | None, actor: str | None, running_steps: int) -> Event:
     """Somebody asked to cancel a run."""
-    return _event(events.RunCancelling(reason=_bounded_if_any(reason), actor=actor, running_steps=running_steps))
+    return _event(run_events.RunCancelling(reason=_bounded_if_any(reason), actor=actor, running_steps=running_steps))
 
 
 def run_cancelled(plan: Plan, times: RunTimes) -> Event:
     """A cancelled run came to rest."""
     return _event(
-        events.RunCancelled(
+        run_events.RunCancelled(
             workflow=plan.workflow,
             version=plan.version,
             submitted_at=times.submitted_at,
@@ -79,7 +79,7 @@ def run_cancelled(plan: Plan, times: RunTimes) -> Event:
 def run_expired(plan: Plan, times: RunTimes) -> Event:
     """A run did not start in time."""
     return _event(
-        events.RunExpired(
+        run_events.RunExpired(
             workflow=plan.workflow,
             version=plan.version,
             submitted_at=times.submitted_at,
@@ -102,29 +102,31 @@ def step_dispatched(
 ) -> Event:
     """A step was handed to Celery."""
     return Event(
-        name=events.StepDispatched.event,
+        name=step_events.StepDispatched.event,
         step=step,
         attempt=attempt,
         data=_dispatched_payload(queue, triggered_by)
         if ready_at is None
-        else payload_as_json(events.StepDispatched(queue=queue, triggered_by=triggered_by, ready_at=ready_at)),
+        else payload_as_json(step_events.StepDispatched(queue=queue, triggered_by=triggered_by, ready_at=ready_at)),
     )
 
 
 def step_released(step: str, reason: str) -> Event:
     """A step could not be taken."""
-    return _event(events.StepReleased(reason=_bounded(reason)), step)
+    return _event(step_events.StepReleased(reason=_bounded(reason)), step)
 
 
 def step_started(step: str, attempt: int, worker: str) -> Event:
     """A worker claimed an attempt."""
-    return Event(name=events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker))
+    return Event(name=step_events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker))
 
 
 def step_completed(step: str, attempt: int, times: AttemptTimes, seconds: float) -> Event:
     """A step succeeded."""
     return _event(
-        events.StepCompleted(seconds=round(seconds, 6), dispatched_at=times.dispatched_at, started_at=times.started_at),
+        step_events.StepCompleted(
+            seconds=round(seconds, 6), dispatched_at=times.dispatched_at, started_at=times.started_at
+        ),
         step,
         attempt,
     )
@@ -133,7 +135,7 @@ def step_completed(step: str, attempt: int, times: AttemptTimes, seconds: float)
 def step_retrying(step: str, attempt: int, times: AttemptTimes, error: StepError, delay_seconds: float) -> Event:
     """An attempt failed and another is due."""
     return _event(
-        events.StepRetrying(
+        step_events.StepRetrying(
             error_class=error.error_class,
             message=_bounded(error.message),
             delay_seconds=delay_seconds,
@@ -148,7 +150,7 @@ def step_retrying(step: str, attempt: int, times: AttemptTimes, error: StepError
 def step_lost(step: str, attempt: int, times: AttemptTimes, reason: str) -> Event:
     """The process that ran an attempt went away."""
     return _event(
-        events.StepLost(reason=_bounded(reason), dispatched_at=times.dispatched_at, started_at=times.started_at),
+        step_events.StepLost(reason=_bounded(reason), dispatched_at=times.dispatched_at, started_at=times.started_at),
         step,
         attempt,
     )
@@ -157,7 +159,7 @@ def step_lost(step: str, attempt: int, times: AttemptTimes, reason: str) -> Even
 def step_failed(step: str, attempt: int, times: AttemptTimes, error: StepError) -> Event:
     """A step's last attempt failed."""
     return _event(
-        events.StepFailed(
+        step_events.StepFailed(
             error_class=error.error_class,
             message=_bounded(error.message),
             dispatched_at=times.dispatched_at,
@@ -170,13 +172,13 @@ def step_failed(step: str, attempt: int, times: AttemptTimes, error: StepError) 
 
 def step_skipped(step: str, because: str) -> Event:
     """A step will never run."""
-    return _event(events.StepSkipped(because=because), step)
+    return _event(step_events.StepSkipped(because=because), step)
 
 
 def step_cancelled(step: str, because: str, attempt: int | None = None, times: AttemptTimes | None = None) -> Event:
     """A step was cancelled; with its attempt and times, if it ran."""
     return _event(
-        events.StepCancelled(
+        step_events.StepCancelled(
             because=because,
             dispatched_at=None if times is None else times.dispatched_at,
             started_at=None if times is None else times.started_at,
@@ -234,12 +236,12 @@ def subscriber_replayed(subscriber: str, from_position: int, actor: str | None) 
 
 @lru_cache(maxsize=10_000)
 def _dispatched_payload(queue: str | None, triggered_by: str) -> str:
-    return payload_as_json(events.StepDispatched(queue=queue, triggered_by=triggered_by))
+    return payload_as_json(step_events.StepDispatched(queue=queue, triggered_by=triggered_by))
 
 
 @lru_cache(maxsize=100)
 def _started_payload(worker: str) -> str:
-    return payload_as_json(events.StepStarted(worker=worker))
+    return payload_as_json(step_events.StepStarted(worker=worker))
 
 
 def _event(payload: Payload, step: str | None = None, attempt: int | None = None) -> Event:

@@ -2,13 +2,18 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Event as Flag
 from threading import Thread
+from typing import Final
 
 from workflow_engine.errors import WorkflowEngineError
 
 logger = logging.getLogger(__name__)
+
+AFTER_FAILURE: Final = timedelta(seconds=1)
+"""When to try again what has failed, unless the service works more often than that."""
 
 
 class Service(ABC):
@@ -22,6 +27,11 @@ class Service(ABC):
         self._wake = Flag()
         self._stopping = False
         self._thread: Thread | None = None
+        self._may_work: Callable[[], bool] | None = None
+
+    def only_while(self, may_work: Callable[[], bool]) -> None:
+        """Work only while ``may_work`` says so; whoever makes it say so wakes the service."""
+        self._may_work = may_work
 
     @abstractmethod
     def run_once(self) -> timedelta | None:
@@ -51,10 +61,12 @@ class Service(ABC):
             self._thread.join(timeout=10)
 
     def _run_guarded(self) -> timedelta | None:
+        if self._may_work is not None and not self._may_work():
+            return None
         try:
             return self.run_once()
         except WorkflowEngineError as error:
             logger.warning("%s: %s", self.name, error)
         except Exception:
             logger.exception("%s failed; it goes on", self.name)
-        return None
+        return AFTER_FAILURE

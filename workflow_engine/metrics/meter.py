@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from prometheus_client import CollectorRegistry
 
-from workflow_engine.metrics.instruments import Instrument, Kind, Observed, Values
+from workflow_engine.metrics.instrument import Instrument, Kind, Observed, Values
 from workflow_engine.metrics.labels import CLOSED_SETS, LABEL_SETS, LabelLimit
 from workflow_engine.metrics.otlp import otlp_reader
 from workflow_engine.metrics.port import MetricsPort

@@ -105,15 +105,19 @@ class ReleaseSteps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchReady:
-    """Dispatch up to ``limit`` steps that are due."""
+class ProcessReadiness:
+    """Dispatch up to ``limit`` steps that are ready: of these runs, or of any."""
 
     limit: int
+    run_ids: Sequence[RunId] | None = None
+    triggered_by: str = "step_ready"
+    """How we know: a notice of a step (``step_ready``) or of a run (``run_state``), ``catch_up`` after a time without
+    notices, ``fallback_polling``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpireRuns:
-    """Expire up to ``limit`` runs that did not start in time."""
+class FireTimers:
+    """Do what up to ``limit`` timers that are due were set for."""
 
     limit: int
 
@@ -152,8 +156,8 @@ Command = (
     | StopStep
     | CancelRun
     | ReleaseSteps
-    | DispatchReady
-    | ExpireRuns
     | RetrySteps
     | DiscardSteps
+    | ProcessReadiness
+    | FireTimers
 )

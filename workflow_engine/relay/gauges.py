@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from workflow_engine.metrics import instruments
-from workflow_engine.metrics.instruments import Observed, Values
+from workflow_engine.metrics.instrument import Observed, Values
 from workflow_engine.metrics.kept import Kept
 from workflow_engine.relay.relay import SubscriberNumbers
 

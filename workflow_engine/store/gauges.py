@@ -12,13 +12,14 @@ from workflow_engine.model.run import FINAL_RUN_STATES, RunState
 from workflow_engine.model.step import FINAL_STEP_STATES, StepState
 from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.statements import statement
-from workflow_engine.store.steps import Steps
 
 _BOUND = statement("bound_statements")
 _RUNS = statement("count_unfinished_runs")
 _STEPS = statement("count_unfinished_steps")
 _WORKERS = statement("count_workers")
 _DEAD_STEPS = statement("count_dead_steps")
+_OLDEST_READY = statement("oldest_ready")
+_TIMERS = statement("count_timers")
 
 _LONGEST: Final = timedelta(seconds=3)
 """What a statement may take; Prometheus waits ten seconds for an answer."""
@@ -47,6 +48,8 @@ class Backlog:
     """Unfinished steps; each state is there, also with 0."""
     queues: Mapping[str | None, int]
     """Dispatched steps by queue; None is the app's default queue."""
+    timers: Mapping[str, int]
+    """Moments in the future, by kind; a kind without any is not there."""
     oldest_ready_seconds: float
     workers_alive: int
     dead_steps: Mapping[tuple[str, str], int]
@@ -68,14 +71,16 @@ class Gauges:
         self._connection.execute(_BOUND, {"milliseconds": int(_LONGEST.total_seconds() * 1_000)})
         runs = {row.state: row.number for row in self._connection.execute(_RUNS, {"limit": limit})}
         steps = self._connection.execute(_STEPS, {"limit": limit}).fetchall()
-        until_ready = Steps(self._connection).seconds_until_ready()
         dead = self._connection.execute(_DEAD_STEPS, {"limit": limit}).fetchall()
+        timers = self._connection.execute(_TIMERS, {"limit": limit})
+        (oldest,) = self._connection.execute(_OLDEST_READY).fetchall()
         (workers,) = self._connection.execute(_WORKERS, {"lease": lease}).fetchall()
         return Backlog(
             runs={state: runs.get(state, 0) for state in RunState if state not in FINAL_RUN_STATES},
             steps=_by_state(steps),
             queues={row.queue: row.number for row in steps if row.state == StepState.DISPATCHED},
-            oldest_ready_seconds=max(-(until_ready or 0.0), 0.0),
+            timers={row.kind: row.number for row in timers},
+            oldest_ready_seconds=oldest.seconds or 0.0,
             workers_alive=workers.alive,
             dead_steps={(row.namespace, row.workflow): row.number for row in dead},
             is_complete=all(

@@ -12,6 +12,7 @@ from workflow_engine.store.statements import statement
 _REGISTER = statement("register_plan")
 _FIND = statement("find_plan")
 _GET = statement("get_plan")
+_LIST_NAMESPACES = statement("list_namespaces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,10 @@ class Plans:
         if row is None:
             raise LookupError(f"no plan has the id {plan_id}")
         return _registered(row)
+
+    def namespace_channels(self) -> dict[str, str]:
+        """Return the channel of each namespace that has workflows."""
+        return {row.namespace: row.channel for row in self._connection.execute(_LIST_NAMESPACES)}
 
 
 def _registered(row: Any) -> RegisteredPlan:

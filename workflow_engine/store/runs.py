@@ -20,7 +20,7 @@ _LOCK = statement("lock_run")
 _MOVE = statement("move_run")
 _FAIL_LATER = statement("fail_run_later")
 _HAS_UNFINISHED = statement("has_unfinished")
-_FIND_EXPIRED = statement("find_expired")
+_TAKE_EXPIRED = statement("take_expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +139,6 @@ class Runs:
         row = self._connection.execute(_HAS_UNFINISHED, {"run_id": run_id}).fetchone()
         return bool(row and row.unfinished)
 
-    def find_expired(self, limit: int) -> list[RunId]:
-        """Return runs that did not start in time."""
-        return [RunId(row.run_id) for row in self._connection.execute(_FIND_EXPIRED, {"limit": limit})]
+    def find_expired(self, run_ids: Sequence[RunId]) -> list[RunId]:
+        """Return those of these runs that did not start in time."""
+        return [RunId(row.run_id) for row in self._connection.execute(_TAKE_EXPIRED, {"run_ids": list(run_ids)})]

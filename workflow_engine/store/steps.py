@@ -27,9 +27,7 @@ _HOLD_FIRST = statement("hold_first_step")
 _LOCK_UNFINISHED = statement("lock_unfinished")
 _END_UNSTARTED = statement("end_unstarted")
 _MARK_SETTLE = statement("mark_settle")
-_DISPATCH_READY = statement("dispatch_ready")
 _RELEASE = statement("release_steps")
-_NEXT_READY_AT = statement("next_ready_at")
 _RESCUE = statement("rescue_steps")
 _WAITING_QUEUES = statement("waiting_queues")
 _RESEND = statement("resend_steps")
@@ -95,6 +93,8 @@ class DueStep:
     """Of whoever submitted the run."""
     ready_at: datetime | None = None
     """When it became due; None where that is not what is asked."""
+    waited: float = 0.0
+    """For how long it had been due, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +180,7 @@ class Steps:
     def find_repair(self, command: StepAttempt, children: Sequence[int]) -> list[DueStep]:
         """Return children of a finished attempt that nobody has claimed."""
         rows = self._connection.execute(_FIND_REPAIR, {**_key(command), "children": list(children)})
-        return [_due_step(row) for row in rows]
+        return [due_step(row) for row in rows]
 
     def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> AttemptTimes | None:
         """Make the next attempt due after ``delay``; None if this one is not running or its run is ending."""
@@ -222,21 +222,10 @@ class Steps:
         """Make whoever ends a step of this run ask whether the run is over."""
         self._connection.execute(_MARK_SETTLE, {"run_id": run_id, "level": level.value})
 
-    def dispatch_ready(self, limit: int) -> list[DueStep]:
-        """Move up to ``limit`` due steps to ``dispatched``; most urgent first, equals as they became due."""
-        rows = self._connection.execute(_DISPATCH_READY, {"limit": limit}).fetchall()
-        rows.sort(key=lambda row: (-row.priority, row.due_at, row.run_id, row.position))
-        return [_due_step(row, row.due_at) for row in rows]
-
     def release(self, attempts: Sequence[StepAttempt], delay: timedelta) -> list[tuple[RunId, int]]:
         """Make steps ready again that could not be handed over; return run and position of those that moved."""
         rows = self._connection.execute(_RELEASE, {**_keys(attempts), "delay": delay})
         return [(RunId(row.run_id), row.position) for row in rows]
-
-    def seconds_until_ready(self) -> float | None:
-        """Return how long until the next step is due (negative: overdue); None if none waits for its time."""
-        row = self._connection.execute(_NEXT_READY_AT).fetchone()
-        return None if row is None else row.seconds
 
     def rescue(
         self, lease: timedelta, limit: int, error: StepError, loss_limit: int
@@ -271,7 +260,7 @@ class Steps:
         ``idle`` are the queues that are empty; None is the default queue.
         """
         asked = {"age": age, "doublings": _DOUBLINGS, "idle": [queue or "" for queue in idle], "limit": limit}
-        return [_due_step(row) for row in self._connection.execute(_RESEND, asked)]
+        return [due_step(row) for row in self._connection.execute(_RESEND, asked)]
 
     def is_current(self, command: StepAttempt) -> bool:
         """Return whether a running attempt may go on."""
@@ -331,7 +320,8 @@ def _attempt(row: Any) -> StepAttempt:
     return StepAttempt(plan_id=row.plan_id, run_id=RunId(row.run_id), position=row.position, attempt=row.attempt)
 
 
-def _due_step(row: Any, ready_at: datetime | None = None) -> DueStep:
+def due_step(row: Any, ready_at: datetime | None = None, waited: float = 0.0) -> DueStep:
+    """Return a row as what is to be sent."""
     return DueStep(
         plan_id=row.plan_id,
         run_id=RunId(row.run_id),
@@ -342,4 +332,5 @@ def _due_step(row: Any, ready_at: datetime | None = None) -> DueStep:
         priority=row.priority,
         traceparent=row.traceparent,
         ready_at=ready_at,
+        waited=waited,
     )

@@ -17,15 +17,19 @@ from workflow_engine.store.event_log import EventLog
 from workflow_engine.store.gauges import Gauges
 from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
+from workflow_engine.store.readiness import Readiness
 from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
+from workflow_engine.store.timers import Timers
 from workflow_engine.store.views import Views
 from workflow_engine.store.workers import Workers
 
 T = TypeVar("T")
 _TRIES: Final = 5
+INTERRUPTED: Final = (psycopg.OperationalError, DatabaseUnavailable)
+"""What ends a transaction from outside: it is for the caller to do all of it again."""
 _LOST_RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
@@ -36,6 +40,12 @@ class Transaction:
         """Work on the given connection."""
         self.connection = connection
 
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done in it, and nothing else, if an error leaves it."""
+        with self.connection.transaction():
+            yield
+
     @cached_property
     def runs(self) -> Runs:
         """The runs."""
@@ -45,6 +55,16 @@ class Transaction:
     def steps(self) -> Steps:
         """The steps of runs."""
         return Steps(self.connection)
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """Steps that are ready."""
+        return Readiness(self.connection)
+
+    @cached_property
+    def timers(self) -> Timers:
+        """The moments in the future."""
+        return Timers(self.connection)
 
     @cached_property
     def plans(self) -> Plans:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from workflow_engine.metrics import instruments
-from workflow_engine.metrics.instruments import Instrument
+from workflow_engine.metrics.instrument import Instrument
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run import RUN_STATE_AFTER, RunState
 from workflow_engine.model.step import STEP_STATE_AFTER, StepState

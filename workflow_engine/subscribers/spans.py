@@ -7,7 +7,7 @@ from typing import Final
 
 from workflow_engine.celery_app.spans import attempt_attributes
 from workflow_engine.ids import RunId
-from workflow_engine.model import events
+from workflow_engine.model import run_events, step_events
 from workflow_engine.model.events import Payload
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.spans import SpanAttribute
@@ -17,6 +17,12 @@ from workflow_engine.store.overviews import Note, RunOverview
 
 Value = str | int | float | Sequence[str]
 
+_RUN_ENDS: Final = (
+    run_events.RunSucceeded,
+    run_events.RunFailed,
+    run_events.RunCancelled,
+    run_events.RunExpired,
+)
 RUN_ENDS: Final = ("run.succeeded", "run.failed", "run.cancelled", "run.expired")
 STEP_ENDS: Final = ("step.completed", "step.retrying", "step.failed", "step.lost", "step.cancelled")
 TROUBLE: Final = frozenset({"run.failed", "run.cancelled", "step.failed"})
@@ -57,10 +63,10 @@ def is_in_own_trace(event: EventRecord) -> bool:
 def run_span(event: EventRecord, overview: RunOverview | None) -> SpanDraft:
     """Return the span of a run that has ended."""
     run_id, payload = RunId(event.run_id or ""), event.payload
-    assert isinstance(payload, events.RunSucceeded | events.RunFailed | events.RunCancelled | events.RunExpired)  # noqa: S101
+    assert isinstance(payload, _RUN_ENDS)  # noqa: S101
     error = _error(payload)
     own: dict[str, Value] = {SpanAttribute.RUN_STATE: event.name.removeprefix("run.")}
-    if isinstance(payload, events.RunFailed):
+    if isinstance(payload, run_events.RunFailed):
         own[SpanAttribute.FAILED_STEP] = payload.step
     notes = () if overview is None else overview.notes
     first, retried_at = run_context(run_id, event.traceparent), getattr(payload, "retried_at", None)
@@ -120,11 +126,11 @@ def _told(payload: Payload, begins: datetime, claimed: datetime | None) -> dict[
     told = _error_type(payload)
     if claimed is not None:
         told[SpanAttribute.QUEUE_SECONDS] = (claimed - begins).total_seconds()
-    if isinstance(payload, events.StepRetrying):
+    if isinstance(payload, step_events.StepRetrying):
         told[SpanAttribute.RETRY_SECONDS] = payload.delay_seconds
-    if isinstance(payload, events.StepLost):
+    if isinstance(payload, step_events.StepLost):
         told[SpanAttribute.REASON] = payload.reason
-    if isinstance(payload, events.StepCancelled):
+    if isinstance(payload, step_events.StepCancelled):
         told[SpanAttribute.REASON] = payload.because
     return told
 
@@ -151,14 +157,14 @@ def _noted(note: Note) -> SpanEvent:
 
 
 def _error_type(payload: Payload) -> dict[str, Value]:
-    if isinstance(payload, events.StepLost):
+    if isinstance(payload, step_events.StepLost):
         return {SpanAttribute.ERROR_TYPE: "WorkerLost"}
     error_class: str | None = getattr(payload, "error_class", None)
     return {} if error_class is None else {SpanAttribute.ERROR_TYPE: error_class}
 
 
 def _error(payload: Payload) -> str | None:
-    if isinstance(payload, events.StepLost):
+    if isinstance(payload, step_events.StepLost):
         return payload.reason
     error_class: str | None = getattr(payload, "error_class", None)
     return None if error_class is None else f"{error_class}: {getattr(payload, 'message', '')}"

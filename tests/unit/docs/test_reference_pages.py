@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,7 +56,7 @@ def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", Settings.model_fields.keys() - {"orchestration"})
 def test_a_setting_comes_from_the_variable_the_page_names(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values: dict[str, Any] = {"database_url": "postgresql://there/db", "broker_url": "redis://there", "workflows": "a"}
     field = Settings.model_fields[name]
@@ -66,3 +67,30 @@ def test_a_setting_comes_from_the_variable_the_page_names(name: str, monkeypatch
     assert f"`WFE_{name.upper()}`" in generate.read("reference/settings.md")
     read = getattr(Settings(), name)
     assert read == ("a",) if name in {"workflows", "subscribers"} else str(read) == str(value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "path"),
+    [
+        ("WFE_ORCHESTRATION__DEPLOYMENT__MODE", "PollingOnly", "deployment.mode"),
+        (
+            "WFE_ORCHESTRATION__FALLBACK_POLLER__FALLBACK_POLLING_INTERVAL_SECONDS",
+            "7.0",
+            "fallback_poller.fallback_polling_interval_seconds",
+        ),
+        ("WFE_ORCHESTRATION__FALLBACK_POLLER__AGE_THRESHOLD_SECONDS", "7.0", "fallback_poller.age_threshold_seconds"),
+        ("WFE_ORCHESTRATION__FALLBACK_POLLER__BATCH_SIZE", "7", "fallback_poller.batch_size"),
+        ("WFE_ORCHESTRATION__LISTENER__NAMESPACES", '["a"]', "listener.namespaces"),
+        ("WFE_ORCHESTRATION__CLASSIFICATION", '[{"action": "ignore"}]', "classification"),
+    ],
+)
+def test_a_setting_of_a_table_comes_from_the_variable_the_page_names(
+    variable: str, value: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = attrgetter(path)(Settings().orchestration)
+    monkeypatch.setenv(variable, value)
+
+    read = attrgetter(path)(Settings().orchestration)
+
+    assert f"`{variable}`" in generate.read("reference/settings.md")
+    assert read != default

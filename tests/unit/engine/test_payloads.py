@@ -5,7 +5,7 @@ import pytest
 from workflow_engine.engine.payloads import payload_as_json
 from workflow_engine.errors import EventRefused
 from workflow_engine.model.events import PAYLOAD_LIMIT, parse_payload
-from workflow_engine.model.events import StepSkipped as AnEvent
+from workflow_engine.model.step_events import StepSkipped as AnEvent
 
 
 def test_a_payload_of_the_largest_size_is_an_event_and_one_more_byte_is_none() -> None:

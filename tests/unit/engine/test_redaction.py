@@ -7,7 +7,8 @@ import pytest
 
 from workflow_engine import ConfigurationError
 from workflow_engine.engine.redaction import Redaction, load_redaction
-from workflow_engine.model.events import MESSAGE_LIMIT, RunCancelling
+from workflow_engine.model.events import MESSAGE_LIMIT
+from workflow_engine.model.run_events import RunCancelling
 
 CANCELLING = RunCancelling(reason="Ann asked", actor="ann@shop.test", running_steps=2)
 

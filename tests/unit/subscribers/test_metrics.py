@@ -16,7 +16,8 @@ import pytest
 from tests.support.scraping import Page, scrape
 from workflow_engine.errors import ConfigurationError
 from workflow_engine.metrics import instruments
-from workflow_engine.metrics.instruments import INSTRUMENTS, Instrument, Kind
+from workflow_engine.metrics.instrument import Instrument, Kind
+from workflow_engine.metrics.instruments import INSTRUMENTS
 from workflow_engine.metrics.kept import KEPT_SECONDS, Kept
 from workflow_engine.metrics.labels import CLOSED_SETS, LabelLimit
 from workflow_engine.metrics.meter import Metrics

@@ -1,16 +1,16 @@
 """Submit, cancel, expire and finish runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workflow_engine.engine import publisher
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.scope import RunEnvelope, Scope
-from workflow_engine.engine.outcome import NOTHING, Outcome
+from workflow_engine.engine.outcome import Outcome
 from workflow_engine.engine.plan_cache import dispatches
 from workflow_engine.errors import IdempotencyConflict, InvalidInput
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun, ExpireRuns, StepError, SubmitRun
+from workflow_engine.model.commands import CancelRun, StepError, SubmitRun
 from workflow_engine.model.events import Event
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
@@ -93,16 +93,15 @@ def cancel_run(command: CancelRun, scope: Scope) -> Outcome:
     return Outcome(value=True)
 
 
-def expire_runs(command: ExpireRuns, scope: Scope) -> Outcome:
-    """Expire runs whose time ran out before anything started."""
-    for run_id in scope.tx.runs.find_expired(command.limit):
+def expire_runs(run_ids: Sequence[RunId], scope: Scope) -> None:
+    """Expire those of these runs whose time ran out before anything started."""
+    for run_id in scope.tx.runs.find_expired(run_ids):
         held = scope.tx.steps.lock_unfinished(run_id)
         run = scope.tx.runs.lock(run_id)
         if run is not None and scope.tx.runs.move(run_id, RunTrigger.EXPIRE):
             plan = scope.plan(run.plan_id)
             scope.publish(run_id, publisher.run_expired(plan, run.times))
             end_unstarted(run_id, held, plan, "the run expired", scope)
-    return NOTHING
 
 
 def end_unstarted(run_id: RunId, held: list[HeldStep], plan: Plan, because: str, scope: Scope) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from workflow_engine.definitions.policies import FailurePolicy
 from workflow_engine.engine import publisher
-from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.handlers.readiness import redispatches
 from workflow_engine.engine.handlers.run import end_unstarted, settle_run
 from workflow_engine.engine.handlers.scope import RunEnvelope, Scope
 from workflow_engine.engine.outcome import NOTHING, Outcome
@@ -13,7 +13,6 @@ from workflow_engine.engine.plan_cache import dispatches
 from workflow_engine.model.commands import (
     ClaimStep,
     CompleteStep,
-    DispatchReady,
     FailStep,
     LoseStep,
     ReleaseSteps,
@@ -27,7 +26,7 @@ from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.event_log import Fact
-from workflow_engine.store.steps import DueStep, Settle
+from workflow_engine.store.steps import Settle
 
 
 def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
@@ -210,27 +209,3 @@ def release_steps(command: ReleaseSteps, scope: Scope) -> Outcome:
         ]
     )
     return NOTHING
-
-
-def dispatch_ready(command: DispatchReady, scope: Scope) -> Outcome:
-    """Dispatch steps that are due; the value is their number."""
-    due = scope.tx.steps.dispatch_ready(command.limit)
-    scope.append(
-        [
-            Fact(
-                run_id=step.run_id,
-                event=publisher.step_dispatched(step.name, step.attempt, step.queue, "readiness", step.ready_at),
-            )
-            for step in due
-        ]
-    )
-    return Outcome(value=len(due), dispatches=redispatches(due, scope))
-
-
-def redispatches(due: list[DueStep], scope: Scope) -> tuple[Dispatch, ...]:
-    """Return what to send for steps of several runs."""
-    made: list[Dispatch] = []
-    for step in due:
-        plan, attempts = scope.plan(step.plan_id), [(step.position, step.attempt)]
-        made += dispatches(plan, step.plan_id, step.run_id, attempts, step.priority, step.traceparent)
-    return tuple(made)

@@ -7,6 +7,7 @@ WITH due AS (
       JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position
      WHERE steps.ready_at <= clock_timestamp()
        AND steps.state IN ('ready', 'retrying')
+       AND (%(run_ids)s::uuid[] IS NULL OR steps.run_id = ANY(%(run_ids)s::uuid[]))
      ORDER BY coalesce(runs.priority, plan_steps.priority) DESC, steps.ready_at
      LIMIT %(limit)s
        FOR UPDATE OF steps SKIP LOCKED
@@ -18,4 +19,5 @@ UPDATE steps
    AND steps.position = due.position
    AND steps.state IN ('ready', 'retrying')
 RETURNING steps.run_id::text AS run_id, steps.position, steps.attempt, due.plan_id, due.name, due.queue, due.priority,
-          due.traceparent, due.ready_at AS due_at
+          due.traceparent, due.ready_at AS due_at,
+          extract(epoch FROM clock_timestamp() - due.ready_at)::float8 AS waited

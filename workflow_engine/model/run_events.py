@@ -1,0 +1,130 @@
+"""Payloads of the events about runs; part of the catalogue in ``events``."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from workflow_engine.model.payload_fields import (
+    MESSAGE_LIMIT,
+    RUN_END_TIMES,
+    RUN_TIMES,
+    Actor,
+    BeganAt,
+    ErrorClass,
+    ErrorMessage,
+    Payload,
+    Personal,
+    Public,
+    RetriedAt,
+    SubmittedAt,
+    WorkflowName,
+    WorkflowVersion,
+)
+
+
+class RunSubmitted(Payload):
+    """A run was accepted and stored."""
+
+    event = "run.submitted"
+    fired_by = "SubmitRun"
+    frequency = "once a run"
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", "steps": 5, "initiator": None}
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    steps: Annotated[int, Public, Field(description="how many steps the run has")]
+    initiator: Annotated[str | None, Personal, Field(description="who submitted it, as the submitter said")]
+
+
+class RunStarted(Payload):
+    """The first step of a run was claimed by a worker."""
+
+    event = "run.started"
+    fired_by = "ClaimStep"
+    frequency = "at most once a run"
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+
+
+class RunSucceeded(Payload):
+    """Every step of a run succeeded."""
+
+    event = "run.succeeded"
+    fired_by = "CompleteStep"
+    frequency = "at most once a run"
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    submitted_at: SubmittedAt
+    started_at: BeganAt
+    retried_at: RetriedAt = None
+
+
+class RunFailed(Payload):
+    """A step of the run failed for good, and nothing of the run runs any more."""
+
+    event = "run.failed"
+    fired_by = "FailStep, CompleteStep, LoseStep, StopStep"
+    frequency = "at most once a run, and once more each time it is retried"
+    example: ClassVar = {
+        "workflow": "order_fulfilment",
+        "version": "1",
+        "step": "charge",
+        "error_class": "CardDeclined",
+        "message": "insufficient funds",
+        **RUN_END_TIMES,
+    }
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    step: Annotated[str, Public, Field(description="the first step that failed")]
+    error_class: ErrorClass
+    message: ErrorMessage
+    submitted_at: SubmittedAt
+    started_at: BeganAt
+    retried_at: RetriedAt = None
+
+
+class RunCancelling(Payload):
+    """Somebody asked to cancel the run; steps that run are given time to end."""
+
+    event = "run.cancelling"
+    fired_by = "CancelRun"
+    frequency = "at most once a run"
+    example: ClassVar = {"reason": "customer withdrew", "actor": "ada", "running_steps": 1}
+
+    reason: Annotated[str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")]
+    actor: Actor
+    running_steps: Annotated[int, Public, Field(description="how many steps were running at that moment")]
+
+
+class RunCancelled(Payload):
+    """A cancelled run came to rest: none of its steps runs any more."""
+
+    event = "run.cancelled"
+    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep"
+    frequency = "at most once a run"
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    submitted_at: SubmittedAt
+    started_at: BeganAt
+    retried_at: RetriedAt = None
+
+
+class RunExpired(Payload):
+    """The run was not started before its ``expires_at``."""
+
+    event = "run.expired"
+    fired_by = "FireTimers"
+    frequency = "at most once a run"
+    example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_TIMES}
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    submitted_at: SubmittedAt
+    started_at: BeganAt

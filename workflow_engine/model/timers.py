@@ -1,0 +1,34 @@
+"""Timers: the moments in the future at which something is to happen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from workflow_engine.ids import RunId
+
+
+class TimerKind(StrEnum):
+    """What a timer is for. Each kind has a handler in ``engine/handlers/timer.py``."""
+
+    STEP_READY = "step_ready"
+    """Steps of a run are due: the delay before an attempt is over, or the run's scheduled start has come."""
+    RUN_EXPIRY = "run_expiry"
+    """A run that has not started by now never will."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """A timer that has come due and was taken to be fired."""
+
+    kind: str
+    """A ``TimerKind``; text, so that one of a newer release is not in the way."""
+    due_at: datetime
+    late: timedelta
+    """How long after ``due_at`` it was taken, by PostgreSQL's clock."""
+    run_id: RunId | None
+    position: int | None
+    attempt: int | None
+    schedule_id: int | None
+    data: Mapping[str, Any] | None
