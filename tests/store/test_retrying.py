@@ -48,7 +48,7 @@ def retry(processor: Processor, run_id: RunId, *positions: int) -> Retried:
 def finish(processor: Processor, dispatcher: RecordingDispatcher) -> list[str]:
     """Dispatch and run whatever can run; return the steps in their order."""
     order: list[str] = []
-    while processor.execute(ProcessReadiness(limit=100)) or dispatcher.sent:
+    while processor.execute(ProcessReadiness(limit=100)).number or dispatcher.sent:
         order += run_all(processor, dispatcher)
     return order
 
