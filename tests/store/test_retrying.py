@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from billiard.exceptions import TimeLimitExceeded
 
 from tests.support.histories import DatabaseRows, prove_every_run
 from tests.support.processes import wait_until
@@ -24,7 +26,11 @@ from tests.support.recording import (
     states,
     submit,
 )
-from workflow_engine import NotDead, RunNotFound
+from workflow_engine import NotDead, Retry, RunNotFound, Workflow
+from workflow_engine.celery_app.identity import WorkerIdentity
+from workflow_engine.celery_app.messages import HEADER
+from workflow_engine.celery_app.runtime import StepRuntime
+from workflow_engine.definitions.registry import Registry
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.retrying import Retried, retry_steps
 from workflow_engine.engine.handlers.scope import Scope
@@ -140,6 +146,27 @@ def test_attempts_go_on_and_those_before_count_no_more(
     fail(processor, third)
     (dead,) = rows("SELECT attempt, attempts FROM step_dead_letters WHERE state = 'dead'")
     assert (dead.attempt, dead.attempts) == (3, 1)
+
+
+def test_an_attempt_whose_process_cannot_speak_is_tried_again_within_the_new_budget(
+    processor: Processor, dispatcher: RecordingDispatcher, store: Store
+) -> None:
+    """As after a hard time limit: the worker's main process reports it, and has not seen the claim."""
+    workflow = Workflow(f"mute_{uuid4().hex[:8]}")
+    workflow.step(name="a", retry=Retry(max_attempts=2, base_delay=0))(lambda ctx: None)
+    runtime = StepRuntime(processor, Registry([workflow]), WorkerIdentity(), result_limit=1_000)
+    run_id = submit(processor, workflow)
+
+    def time_out() -> str:
+        processor.execute(DispatchReady(limit=1))
+        (message,) = claimed(processor, dispatcher, "a")
+        header = [message.plan_id, message.run_id, message.position, message.attempt]
+        runtime.report(SimpleNamespace(**{HEADER: header}), TimeLimitExceeded(1))
+        return states(store, run_id)["a"]
+
+    assert [time_out(), time_out()] == ["retrying", "failed"]
+    retry(processor, run_id)
+    assert [time_out(), time_out()] == ["retrying", "failed"]
 
 
 def test_a_step_may_be_lost_as_often_as_before_again(

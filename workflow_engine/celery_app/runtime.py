@@ -172,7 +172,8 @@ class StepRuntime:
         if step is None:
             return FailStep(**_key(attempt), error=described(error), retry_in=None)
         failure = as_failure(error, step)
-        delay = retry_delay(failure, step, attempt.attempt - self._processor.forgiven(attempt))
+        forgiven = until_committed(lambda: self._processor.forgiven(attempt))
+        delay = retry_delay(failure, step, attempt.attempt - forgiven)
         return FailStep(**_key(attempt), error=described(failure), retry_in=delay)
 
     def _context(

@@ -68,8 +68,8 @@ def run_span(event: EventRecord, overview: RunOverview | None) -> SpanDraft:
     own: dict[str, Value] = {SpanAttribute.RUN_STATE: event.name.removeprefix("run.")}
     if isinstance(payload, run_events.RunFailed):
         own[SpanAttribute.FAILED_STEP] = payload.step
-    notes = () if overview is None else overview.notes
     first, retried_at = run_context(run_id, event.traceparent), getattr(payload, "retried_at", None)
+    notes = [] if overview is None else [each for each in overview.notes if retried_at is None or each.at >= retried_at]
     submitter = None if overview is None else parse_traceparent(overview.traceparent)
     again = None if retried_at is None else retry_context(run_id, event.traceparent, retried_at.isoformat())
     return SpanDraft(

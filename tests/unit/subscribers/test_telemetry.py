@@ -77,6 +77,23 @@ def test_a_run_joins_its_submitters_trace_below_its_submitters_span() -> None:
     assert str(span.parent) == SUBMITTER
 
 
+def test_what_a_run_did_after_it_was_retried_is_a_span_of_its_own_below_the_first() -> None:
+    retried, before = NOON + timedelta(hours=1), Note(name="run.started", step=None, at=NOON, data={})
+    after = Note(name="step.requeued", step="charge", at=retried, data={"was": "failed", "actor": "ada"})
+    overview = RunOverview(traceparent=SUBMITTER, steps={}, counts={}, notes=[before, after])
+    first = run_span(in_submitters_trace("run.failed", submitted_at=NOON), overview)
+
+    second = run_span(in_submitters_trace("run.failed", submitted_at=NOON, retried_at=retried), overview)
+    third = run_span(in_submitters_trace("run.failed", submitted_at=NOON, retried_at=retried + timedelta(1)), overview)
+
+    assert len({span.context.span_id for span in (first, second, third)}) == 3
+    assert second.context.trace_id == first.context.trace_id
+    assert second.parent == third.parent == first.context
+    assert second.begins == retried
+    assert second.name == "run order_fulfilment (retried)"
+    assert [event.name for event in second.events] == ["step.requeued", "exception"]
+
+
 def test_a_steps_span_lasts_from_its_dispatch_and_tells_when_it_was_claimed(plan: Plan) -> None:
     claimed, ended = NOON + timedelta(seconds=2), NOON + timedelta(seconds=5)
 
