@@ -158,7 +158,7 @@ def test_an_attempt_whose_process_cannot_speak_is_tried_again_within_the_new_bud
     run_id = submit(processor, workflow)
 
     def time_out() -> str:
-        processor.execute(DispatchReady(limit=1))
+        processor.execute(ProcessReadiness(limit=1))
         (message,) = claimed(processor, dispatcher, "a")
         header = [message.plan_id, message.run_id, message.position, message.attempt]
         runtime.report(SimpleNamespace(**{HEADER: header}), TimeLimitExceeded(1))
