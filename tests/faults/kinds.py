@@ -137,6 +137,14 @@ def cut_every_connection(site: Site) -> None:
     )
 
 
+@fault
+def lock_a_table(site: Site) -> None:
+    """Somebody holds a lock that nobody can go on beside, as a careless migration does."""
+    with psycopg.connect(site.stage.database_url) as connection:
+        connection.execute("LOCK TABLE steps IN ACCESS EXCLUSIVE MODE")
+        pass_time(site.outage)
+
+
 def answers(site: Site) -> bool:
     """Tell whether PostgreSQL does."""
     with suppress(psycopg.OperationalError):
@@ -162,6 +170,15 @@ def stop_the_broker_for_a_while(site: Site) -> None:
     site.broker.stop()
     pass_time(site.outage)
     site.broker.start()
+
+
+@fault
+def freeze_the_broker(site: Site) -> None:
+    """The broker takes connections but answers nobody for some time."""
+    assert site.broker.pid is not None
+    os.kill(site.broker.pid, signal.SIGSTOP)
+    pass_time(site.outage)
+    os.kill(site.broker.pid, signal.SIGCONT)
 
 
 @fault
