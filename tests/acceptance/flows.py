@@ -369,6 +369,19 @@ for _name, _parents in {"one": "", "two": "one", "three": "one", "four": "two th
     paced.step(name=_name, after=_parents.split())(_pause)
 
 
+steady = Workflow("steady", description="whoever is killed is likely to be killed while it runs one of its steps")
+
+
+def _take_time(ctx: StepContext) -> str:
+    trace(ctx)
+    Event().wait(0.4)
+    return ctx.step
+
+
+for _name, _parents in {"begin": "", "this": "begin", "that": "begin", "finish": "this that"}.items():
+    steady.step(name=_name, after=_parents.split())(_take_time)
+
+
 def killed_once(ctx: StepContext, name: str) -> None:
     """Kill this process, the first time on this stage."""
     trace(ctx)

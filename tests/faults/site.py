@@ -50,6 +50,7 @@ MIX: Final = (
     Expected(workflow=flows.lattice, result=flows.LATTICE_RESULT),
     Expected(workflow=flows.flaky, input={"failures": 1}),
 )
+STEADY: Final = Expected(workflow=flows.steady, result={"finish": "finish"})
 DOOMED: Final = Expected(workflow=flows.flaky, input={"failures": 99}, state="failed")
 
 
