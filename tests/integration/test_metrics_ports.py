@@ -9,6 +9,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -21,6 +22,7 @@ from tests.acceptance.flows import diamond, gated
 from tests.fixtures.database import new_database
 from tests.support.processes import QUICK, ROOT, Stage, WorkerProcess, stage, wait_until
 from tests.support.scraping import Page, scrape
+from tests.support.wires import wire_to
 from workflow_engine import RunHandle
 from workflow_engine.embedded.processes import ChildProcess, Program
 from workflow_engine.store import migration
@@ -183,6 +185,23 @@ def test_a_coordinator_shows_what_waits_until_a_worker_has_done_it(place: Stage,
     assert done.total("wfe_unfinished_steps") == 0
     assert done.value("wfe_workers_alive") == 1
     assert done.value("wfe_steps_resent_total") == 0
+
+
+def test_a_coordinator_shows_its_circuits(place: Stage, start: Callable[..., Process]) -> None:
+    with wire_to(place.broker_url) as wire:
+        away = {"WFE_BROKER_URL": wire.url(place.broker_url), "WFE_CIRCUIT_FAILURES": "1"}
+        coordinator = start("coordinator", **away)
+        coordinator.wait_until_running()
+        page = scrape(coordinator.url())
+        assert page.values("wfe_circuit_state", "circuit") == {"broker": 0, "listener": 0, "event_bell": 0}
+    run = place.submit(diamond, {"n": 1}, scheduled_at=datetime.now(UTC))  # the wire is gone: nobody is there
+
+    page = once(
+        coordinator.url(), lambda page: page.values("wfe_circuit_state", "circuit")["broker"] == 2, "it is open"
+    )
+
+    assert page.values("wfe_circuit_openings_total", "circuit")["broker"] >= 1
+    assert run.state == "pending"
 
 
 def test_a_coordinator_shows_that_messages_were_sent_again(place: Stage, start: Callable[..., Process]) -> None:

@@ -10,6 +10,9 @@ from threading import enumerate as all_threads
 import psycopg
 import pytest
 
+from tests.support.processes import wait_until
+from tests.support.wires import wire_to
+from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.engine.event_bell import EventBell
 from workflow_engine.errors import DatabaseUnavailable
 from workflow_engine.store.channels import EVENTS, Notifier, Subscription
@@ -62,6 +65,34 @@ def test_a_database_that_is_down_is_in_nobodys_way() -> None:
         bell.ring()
 
     Thread(target=bell.close).start()  # it may be waiting for its connection; whoever rang has long gone on
+    nowhere.close()
+
+
+def test_what_rang_while_the_database_was_away_is_told_when_it_is_back(database: Database) -> None:
+    with wire_to(database.url) as first:
+        port, url = first.port, first.url(database.url)
+    own = Database(url, max_connections=1)
+    circuit = CircuitBreaker("event_bell", failures=1, open_for=timedelta(seconds=0.1), longest=timedelta(seconds=0.1))
+    bell = EventBell(own, every=timedelta(seconds=0.01), circuit=circuit)
+    with Subscription(database, EVENTS) as subscription:
+        bell.ring()
+        wait_until(lambda: circuit.openings >= 2, why="nobody is there, and it is tried again")
+
+        with wire_to(database.url, at=port):
+            assert subscription.wait(seconds=5)
+            wait_until(lambda: circuit.is_calm)
+            bell.close()
+    own.close()
+
+
+def test_a_bell_that_is_closed_does_not_wait_for_a_database_that_is_away() -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing", max_connections=1)
+    bell = EventBell(nowhere, every=timedelta(seconds=60))
+    bell.ring()
+
+    bell.close()
+
+    assert not [thread for thread in all_threads() if thread.name == "wfe-event-bell"]
     nowhere.close()
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.processes import wait_until
 from tests.support.recording import RecordingDispatcher, claim, graph, run_all, submit
+from tests.support.wires import wire_to
+from workflow_engine.engine.circuit_breaker import CircuitBreaker, CircuitState
 from workflow_engine.engine.listener import Waker
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.readiness import BATCH, RUNS_NAMED, ReadinessService
@@ -15,7 +17,7 @@ from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.service import Service
 from workflow_engine.errors import DatabaseUnavailable
 from workflow_engine.ids import new_run_id
-from workflow_engine.store.channels import EVENTS
+from workflow_engine.store.channels import EVENTS, Subscription
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
 
@@ -144,6 +146,48 @@ def test_a_listener_whose_connection_is_cut_listens_again(store: Store) -> None:
         wait_until(lambda: sleeper.woken == 2, within=10, why="it listens again, and looks for what it missed")
     finally:
         listener.stop()
+
+
+def test_a_listener_leaves_a_database_that_is_away_alone_for_longer_and_longer(store: Store) -> None:
+    with wire_to(store.database.url) as first:
+        port, url = first.port, first.url(store.database.url)
+    circuit = CircuitBreaker("listener", failures=1, open_for=timedelta(seconds=0.05), longest=timedelta(seconds=0.2))
+    sleeper, through = Sleeper(), Database(url, max_connections=1)
+    listener = Waker(through, [sleeper], channel=EVENTS, circuit=circuit)
+    waits = [listener.run_once()]
+    for number in (2, 3, 4):
+        wait_until(lambda number=number: waits.append(listener.run_once()) or circuit.openings == number)
+    assert sleeper.woken == 0
+    assert all(wait is not None and wait <= timedelta(seconds=0.3) for wait in waits)
+
+    with wire_to(store.database.url, at=port):
+        listener.start()
+        try:
+            wait_until(lambda: circuit.state is CircuitState.CLOSED, within=10, why="it listens")
+            assert sleeper.woken == 1, "it has caught up"
+        finally:
+            listener.stop()
+    through.close()
+
+
+def test_what_goes_wrong_in_listening_beside_the_database_does_not_close_the_listener_out(store: Store) -> None:
+    circuit = CircuitBreaker("listener", failures=1)
+    listener = Waker(store.database, [], channel=EVENTS, circuit=circuit)
+    circuit.failed("it was away")
+    broken = iter([RuntimeError("a defect of ours")])
+
+    def begin(subscription: Subscription) -> None:
+        raise next(broken)
+
+    listener.begin = begin  # type: ignore[method-assign]
+    wait_until(lambda: circuit.wait() < timedelta(seconds=0.2), within=5)
+    wait_until(circuit.admit)
+    circuit.abandoned()
+
+    with pytest.raises(RuntimeError, match="a defect of ours"):
+        listener.run_once()
+
+    assert circuit.admit(), "the next one may try"
 
 
 def cut_listeners(store: Store) -> None:

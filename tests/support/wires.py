@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 class Wire:
     """Forwards every connection made to its port; a dead one keeps what it gets until it is mended."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, at: int = 0) -> None:
+        """Forward from port ``at``, or any free one, to a server."""
         self._target = (host, port)
         self._flowing = Event()
         self._flowing.set()
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listener = socket.create_server(("127.0.0.1", at), backlog=100)
         self.connections = 0
         """How often somebody has connected."""
         Thread(target=self._accept, daemon=True).start()
@@ -74,10 +75,10 @@ class Wire:
 
 
 @contextmanager
-def wire_to(url: str) -> Iterator[Wire]:
-    """Lend a wire to the server of a URL."""
+def wire_to(url: str, *, at: int = 0) -> Iterator[Wire]:
+    """Lend a wire from port ``at``, or any free one, to the server of a URL."""
     parts = urlsplit(url)
-    wire = Wire(parts.hostname or "127.0.0.1", parts.port or 0)
+    wire = Wire(parts.hostname or "127.0.0.1", parts.port or 0, at=at)
     try:
         yield wire
     finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from workflow_engine.config import DeploymentMode, Orchestration, Settings
 from workflow_engine.engine.backlog import BacklogGauges
+from workflow_engine.engine.broker_watch import BrokerWatch
 from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.coordinator_meter import CoordinatorMeter
 from workflow_engine.engine.leader import Leader
@@ -33,7 +34,8 @@ ROLE = "coordinator"
 class Coordinator:
     """The services of one coordinator.
 
-    Readiness and the listener work in every coordinator; timers, polling, rescue and upkeep in the one that leads.
+    Readiness, the listener and the watch on the broker work in every coordinator; timers, polling, rescue and upkeep in
+    the one that leads.
     """
 
     def __init__(self, engine: "Engine", default_queue: str) -> None:
@@ -54,9 +56,15 @@ class Coordinator:
             engine.dispatcher,
             stranded_after=timedelta(seconds=settings.stranded_seconds),
         )
+        dispatcher = engine.dispatcher
+        self.broker_watch = BrokerWatch(
+            engine.processor, self.readiness, dispatcher.circuit, engine.broker_connection.ping
+        )
         led = list(self._led())
         self.leader = Leader(Leadership(store.database, ROLE, gethostname()), led)
-        self._services = [self.readiness, *led, *self._listener(settings.orchestration), self.leader]
+        listeners = list(self._listener(settings.orchestration))
+        self._circuits = [dispatcher.circuit, *(each.circuit for each in listeners), engine.event_bell.circuit]
+        self._services = [self.readiness, self.broker_watch, *led, *listeners, self.leader]
         if engine.metrics is not None:
             self._measure(engine.metrics, settings, default_queue)
 
@@ -84,12 +92,13 @@ class Coordinator:
                 age=timedelta(seconds=0 if is_all else self._polling.age_threshold_seconds),
                 batch=self._polling.batch_size,
                 meter=self._meter,
+                room=self._engine.dispatcher.room,
             )
         yield self.rescue
         yield self.resend
         yield self._engine.janitor
 
-    def _listener(self, orchestration: Orchestration) -> Iterator[Service]:
+    def _listener(self, orchestration: Orchestration) -> Iterator[ReadinessListener]:
         if self._mode is not DeploymentMode.POLLING_ONLY:
             yield ReadinessListener(
                 self._engine.store,
@@ -107,5 +116,5 @@ class Coordinator:
         lease = timedelta(seconds=settings.lease_seconds)
         metrics.observe(BacklogGauges(self._engine.store, lease=lease, default_queue=default_queue).observed)
         metrics.observe({instruments.STEPS_RESENT: lambda: [(self.resend.resent, {})]})
-        metrics.observe(circuit_gauges([self._engine.dispatcher.circuit]))
+        metrics.observe(circuit_gauges(self._circuits))
         metrics.observe({readiness_instruments.IS_LEADER: lambda: [(int(self.leader.is_leading), {})]})

@@ -28,6 +28,7 @@ from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
+from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.event_bell import EventBell
 from workflow_engine.engine.guarded_dispatcher import BROKER, GuardedDispatcher
 from workflow_engine.engine.janitor import JanitorService
@@ -107,8 +108,13 @@ class Engine:
     @cached_property
     def dispatcher(self) -> GuardedDispatcher:
         """Sends steps to the broker, while it takes them."""
+        return GuardedDispatcher(self.broker_connection, self._circuit(BROKER))
+
+    @cached_property
+    def broker_connection(self) -> CeleryDispatcher:
+        """Sends steps to the broker, whether it takes them or not."""
         queue = None if self._given_app is None else self._given_queue()
-        return GuardedDispatcher(CeleryDispatcher(self.app, queue, self.tracing), self._circuit(BROKER))
+        return CeleryDispatcher(self.app, queue, self.tracing)
 
     @cached_property
     def tracing(self) -> Tracing:
@@ -118,7 +124,13 @@ class Engine:
     @cached_property
     def processor(self) -> Processor:
         """Executes commands."""
-        return Processor(self.store, self.dispatcher, loss_limit=self.settings.loss_limit, announcer=self._announcer)
+        return Processor(
+            self.store,
+            self.dispatcher,
+            loss_limit=self.settings.loss_limit,
+            announcer=self._announcer,
+            room=self.dispatcher.room,
+        )
 
     @cached_property
     def event_bell(self) -> EventBell:
@@ -151,7 +163,8 @@ class Engine:
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
         hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
-        WorkerMetrics(lease, lambda: self.metrics, [self.dispatcher.circuit]).connect()
+        circuits = [self.dispatcher.circuit, self.event_bell.circuit]
+        WorkerMetrics(lease, lambda: self.metrics, circuits).connect()
         self.tracing.connect()
         if self._given_app is None or "log_format" in self.settings.model_fields_set:
             WorkerLogs(self.settings.log_format).connect()
@@ -208,9 +221,10 @@ class Engine:
 
     def relay(self) -> Supervisor:
         """Return the services that deliver events to durable subscribers."""
+        listener = Waker(self.store.database, [self.relay_service], channel=channels.EVENTS)
         if self.metrics is not None:
             self.metrics.observe(RelayGauges(self.relay_service.snapshot).observed)
-        listener = Waker(self.store.database, [self.relay_service], channel=channels.EVENTS)
+            self.metrics.observe(circuit_gauges([listener.circuit]))
         return Supervisor([self.relay_service, listener])
 
     @cached_property

@@ -13,6 +13,7 @@ from workflow_engine.celery_app.messages import STEP_TASK, attempt_as_header, ta
 from workflow_engine.celery_app.publishing import NOT_TAKEN, PATIENCE, RETRY_POLICY, PublishingConnections
 from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
+from workflow_engine.errors import BrokerUnavailable
 
 KILL_GRACE: Final = 5.0
 """Seconds between a step's own timeout (an exception in the handler) and the killing of its process."""
@@ -67,6 +68,17 @@ class CeleryDispatcher:
         except NOT_TAKEN as error:
             # Of a batch that broke, some may have arrived: a step that is sent twice is claimed once.
             raise NotDispatched(steps[sent:], f"{type(error).__name__}: {error}") from error
+
+    def ping(self) -> None:
+        """Return if the broker answers.
+
+        Raises:
+            BrokerUnavailable: it does not.
+        """
+        try:
+            self._connections.ask()
+        except NOT_TAKEN as error:
+            raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 
     @cached_property
     def _priorities(self) -> tuple[int, ...]:

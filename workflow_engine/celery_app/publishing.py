@@ -66,6 +66,15 @@ class PublishingConnections:
         producer: AbstractContextManager[Any] = pool.acquire(block=True, timeout=self._patience)
         return producer
 
+    def ask(self) -> None:
+        """Connect anew, which makes the broker answer, and hang up.
+
+        Raises:
+            OperationalError: it does not answer.
+        """
+        with self._connection() as connection:
+            connection.ensure_connection(**RETRY_POLICY)
+
     def _open(self) -> Any:
         with self._lock:
             if self._pool is None or self._pid != os.getpid():

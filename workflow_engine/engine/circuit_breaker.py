@@ -76,6 +76,11 @@ class CircuitBreaker:
         """Whether tries are made."""
         return self._state
 
+    @property
+    def is_inviting(self) -> bool:
+        """Whether the circuit is half-open, and nobody is trying."""
+        return self._state is CircuitState.HALF_OPEN and self._monotonic() >= self._until
+
     def watch(self, watcher: Callable[[CircuitState], None]) -> None:
         """Tell ``watcher`` of each change of state, in the thread that made it; it must return at once."""
         self._watchers.append(watcher)

@@ -38,6 +38,10 @@ class GuardedDispatcher:
             self._send(steps, steps)
         circuit.succeeded()
 
+    def room(self) -> int | None:
+        """Return how many steps it makes sense to take for sending now: as many as there are (None), one, or none."""
+        return None if self.circuit.state is CircuitState.CLOSED else int(self.circuit.is_inviting)
+
     def is_idle(self, queue: str | None) -> bool:
         """Return whether nothing waits in a queue; False while the circuit is open, where it is not asked."""
         return self.circuit.state is CircuitState.CLOSED and self._dispatcher.is_idle(queue)

@@ -8,10 +8,12 @@ from fnmatch import fnmatchcase
 from time import time
 from typing import Final
 
+from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.engine.coordinator_meter import CoordinatorMeter
 from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.service import Service
 from workflow_engine.engine.timekeeper import TimekeeperService
+from workflow_engine.errors import DatabaseUnavailable
 from workflow_engine.model.readiness import ReadinessAction, ReadinessNotice, ReadinessRule, classify
 from workflow_engine.store.channels import NAMESPACES, READY, TIMERS, Notice, Subscription
 from workflow_engine.store.database import Database
@@ -19,6 +21,11 @@ from workflow_engine.store.transaction import Store
 
 logger = logging.getLogger(__name__)
 
+CIRCUIT: Final = "listener"
+"""The circuit's name."""
+FIRST_WAIT: Final = timedelta(seconds=0.2)
+LONGEST_WAIT: Final = timedelta(seconds=5)
+"""Between two tries to listen again; it grows from one to the other."""
 CATCH_UP: Final = "catch_up"
 EVERY_NAMESPACE: Final = "*"
 
@@ -28,19 +35,31 @@ class Listener(Service):
 
     name = "listener"
 
-    def __init__(self, database: Database) -> None:
-        """Listen in ``database``; after a broken connection, try again every second."""
-        super().__init__(timedelta(seconds=1))
+    def __init__(self, database: Database, circuit: CircuitBreaker | None = None) -> None:
+        """Listen in ``database``; after a broken connection, try again when ``circuit`` lets us."""
+        super().__init__(timedelta(hours=1))
         self._database = database
+        self.circuit = circuit or CircuitBreaker(CIRCUIT, failures=1, open_for=FIRST_WAIT, longest=LONGEST_WAIT)
 
     def run_once(self) -> timedelta | None:
-        """Listen until the connection breaks or the service stops."""
+        """Listen until the connection breaks or the service stops; return how long to leave PostgreSQL alone."""
+        if self.circuit.admit():
+            try:
+                self._listen()
+            except DatabaseUnavailable as error:
+                self.circuit.failed(str(error))
+            except BaseException:
+                self.circuit.abandoned()
+                raise
+        return self.circuit.wait() or None
+
+    def _listen(self) -> None:
         with Subscription(self._database, *self.channels()) as subscription:
             self.begin(subscription)
+            self.circuit.succeeded()
             while not self._stopping:
                 for notice in subscription.notices(seconds=1.0):
                     self.hear(notice, subscription)
-        return None
 
     @abstractmethod
     def channels(self) -> Iterable[str]:
@@ -58,9 +77,11 @@ class Listener(Service):
 class Waker(Listener):
     """Wakes services when a channel is notified."""
 
-    def __init__(self, database: Database, wakes: Sequence[Service], *, channel: str) -> None:
+    def __init__(
+        self, database: Database, wakes: Sequence[Service], *, channel: str, circuit: CircuitBreaker | None = None
+    ) -> None:
         """Wake ``wakes`` when ``channel`` is notified."""
-        super().__init__(database)
+        super().__init__(database, circuit)
         self._wakes = wakes
         self._channel = channel
 
@@ -93,6 +114,7 @@ class ReadinessListener(Listener):
         namespaces: Sequence[str] = (EVERY_NAMESPACE,),
         rules: Sequence[ReadinessRule] = (),
         meter: CoordinatorMeter | None = None,
+        circuit: CircuitBreaker | None = None,
     ) -> None:
         """Listen for the namespaces that fit one of the shell patterns ``namespaces``, there now or later.
 
@@ -103,8 +125,9 @@ class ReadinessListener(Listener):
             namespaces: ``*`` among them is all, through one channel.
             rules: what to do about notices; the first that covers one decides, before ``DEFAULT_RULES``.
             meter: counts notices.
+            circuit: opens when the connection breaks.
         """
-        super().__init__(store.database)
+        super().__init__(store.database, circuit)
         self._store = store
         self._readiness = readiness
         self._timekeeper = timekeeper

@@ -26,13 +26,23 @@ class Processor:
     """Executes commands."""
 
     def __init__(
-        self, store: Store, dispatcher: Dispatcher, *, loss_limit: int = 3, announcer: Announcer | None = None
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        *,
+        loss_limit: int = 3,
+        announcer: Announcer | None = None,
+        room: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """Change state in ``store``, send steps through ``dispatcher``, say through ``announcer`` what happened."""
+        """Change state in ``store``, send steps through ``dispatcher``, say through ``announcer`` what happened.
+
+        ``room`` tells how many ready steps it makes sense to take at a moment; None is any number.
+        """
         self._store = store
         self._dispatcher = dispatcher
         self._loss_limit = loss_limit
         self._announcer = announcer or Announcer()
+        self._room = room
         self._plans = PlanCache()
 
     def execute(self, command: Command) -> Any:
@@ -120,7 +130,7 @@ class Processor:
 
     def _scope(self, tx: Transaction) -> Scope:
         told = Told(wanted=self._announcer.wanted)
-        return Scope(tx=tx, plans=self._plans, loss_limit=self._loss_limit, told=told)
+        return Scope(tx=tx, plans=self._plans, loss_limit=self._loss_limit, told=told, room=self._room)
 
 
 _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {

@@ -179,14 +179,14 @@ STEPS_RESENT: Final = Instrument(
 CIRCUIT_STATE: Final = Instrument(
     name="wfe.circuit.state",
     kind=Kind.GAUGE,
-    sources=(Source.COORDINATOR, Source.WORKER),
+    sources=(Source.COORDINATOR, Source.RELAY, Source.WORKER),
     labels=("circuit",),
     description="Whether this process asks the other side: 0 closed, it does; 1 half-open, it tries once; 2 open, not.",
 )
 CIRCUIT_OPENINGS: Final = Instrument(
     name="wfe.circuit.openings",
     kind=Kind.COUNTER,
-    sources=(Source.COORDINATOR, Source.WORKER),
+    sources=(Source.COORDINATOR, Source.RELAY, Source.WORKER),
     labels=("circuit",),
     description="How often this process has stopped asking the other side; a try that fails counts again.",
 )

@@ -112,7 +112,7 @@ class ProcessReadiness:
     run_ids: Sequence[RunId] | None = None
     triggered_by: str = "step_ready"
     """How we know: a notice of a step (``step_ready``) or of a run (``run_state``), ``catch_up`` after a time without
-    notices, ``fallback_polling``."""
+    notices, ``fallback_polling``, ``broker_back``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

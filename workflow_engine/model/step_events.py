@@ -31,7 +31,9 @@ class StepDispatched(Payload):
     triggered_by: Annotated[
         str,
         Public,
-        Field(description="submit, step_completed, step_ready, run_state, timer, catch_up, or fallback_polling"),
+        Field(
+            description="submit, step_completed, step_ready, run_state, timer, catch_up, fallback_polling, broker_back"
+        ),
     ]
     ready_at: Annotated[
         datetime | None, Public, Field(description="when it became due, if that was before; null: at this moment")

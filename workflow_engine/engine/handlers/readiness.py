@@ -36,8 +36,11 @@ def process_readiness(command: ProcessReadiness, scope: Scope) -> Outcome:
 def hand_out(
     scope: Scope, *, limit: int | None, run_ids: Sequence[RunId] | None, triggered_by: str
 ) -> tuple[HandedOut, tuple[Dispatch, ...]]:
-    """Move ready steps to ``dispatched`` and say so; return what is to be sent."""
-    due = scope.tx.readiness.dispatch(limit, run_ids)
+    """Move ready steps to ``dispatched`` and say so; return what is to be sent: nothing while the broker is away."""
+    room = scope.room()
+    if room == 0:
+        return HandedOut(waited=()), ()
+    due = scope.tx.readiness.dispatch(min((each for each in (limit, room) if each is not None), default=None), run_ids)
     scope.append(
         [
             Fact(

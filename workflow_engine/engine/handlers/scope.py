@@ -56,6 +56,8 @@ class Scope:
     loss_limit: int
     """How often a step may take its worker with it before it fails."""
     told: Told
+    room: Callable[[], int | None]
+    """How many ready steps it makes sense to take for sending; None: any number."""
     _causes: dict[RunId, str] = field(default_factory=dict)
 
     def plan(self, plan_id: int) -> Plan:
