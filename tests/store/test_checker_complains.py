@@ -89,6 +89,16 @@ FORGERIES = {
         "INSERT INTO events (run_id, namespace, name, data) VALUES (gen_random_uuid(), 'default', 'run.started', '{}')",
         "run.started, of run",
     ),
+    "a timer of a run that is over": (
+        "INSERT INTO timers (kind, due_at, run_id) SELECT 'step_ready', clock_timestamp(), id FROM runs",
+        "a timer (step_ready) of run",
+    ),
+    "a dead letter of a step that succeeded": (
+        "INSERT INTO step_dead_letters (run_id, position, attempt, attempts, namespace, workflow, version, step, "
+        "error_class, message, failed_at) "
+        "SELECT id, 1, 2, 2, 'default', workflow, version, 'b', 'Boom', 'no', clock_timestamp() FROM runs",
+        "step b has dead letters {2: 'dead'}, not {}",
+    ),
     "an event kept back": (
         "INSERT INTO deferred_events (run_id, plan_id, namespace, correlation_id, name, occurred_at, data) "
         "SELECT id, plan_id, 'default', 'c', 'run.submitted', clock_timestamp(), '{}' FROM runs",

@@ -252,12 +252,11 @@ def find_leftovers(source: Rows) -> Iterator[str]:
         yield f"event {row.id}, {row.name}, of run {row.run_id}, which does not exist"
     for row in source.rows("SELECT run_id, name FROM deferred_events"):
         yield f"{row.name} of run {row.run_id} never came to the log"
-    if source.rows("SELECT FROM pg_tables WHERE tablename = 'timers'"):
-        for row in source.rows(
-            "SELECT timers.kind, timers.run_id FROM timers LEFT JOIN runs ON runs.id = timers.run_id "
-            "WHERE timers.run_id IS NOT NULL AND (runs.id IS NULL OR runs.finished_at IS NOT NULL)"
-        ):
-            yield f"a timer ({row.kind}) of run {row.run_id}, which is over"
+    for row in source.rows(
+        "SELECT timers.kind, timers.run_id FROM timers LEFT JOIN runs ON runs.id = timers.run_id "
+        "WHERE timers.run_id IS NOT NULL AND (runs.id IS NULL OR runs.finished_at IS NOT NULL)"
+    ):
+        yield f"a timer ({row.kind}) of run {row.run_id}, which is over"
 
 
 def check_calls(stage: Calls, histories: Sequence[History]) -> list[str]:
