@@ -213,6 +213,15 @@ class StepCancelled(WorkflowEngineError):
     """Raised inside a handler by ``ctx.heartbeat()``: its run was cancelled, or the attempt is another worker's now."""
 
 
+class HeartbeatTimeout(WorkflowEngineError, TimeoutError):
+    """A handler did not call ``ctx.heartbeat()`` for its step's ``heartbeat_timeout``."""
+
+    def __init__(self, step: str, seconds: float) -> None:
+        super().__init__(f"step {step!r} showed no sign of life for its heartbeat_timeout of {seconds:g} s")
+        self.step = step
+        self.seconds = seconds
+
+
 class StepTimeout(WorkflowEngineError, TimeoutError):
     """A handler ran longer than its step's ``timeout``."""
 

@@ -289,6 +289,33 @@ def hang(ctx: StepContext) -> int:
     return ctx.attempt
 
 
+silent = Workflow("silent", description="its first attempt gives no sign of life")
+
+
+@silent.step(heartbeat_timeout=0.8, retry=SOON)
+def breathe(ctx: StepContext) -> int:
+    """Wait for ever, the first time; then work for longer than one may be silent."""
+    trace(ctx)
+    if ctx.attempt == 1:
+        Event().wait(600)
+    for _ in range(12):
+        Event().wait(0.1)
+        ctx.heartbeat()
+    return ctx.attempt
+
+
+overtime = Workflow("overtime", description="its first attempt takes as long as the gate is closed")
+
+
+@overtime.step(timeout=0.5, retry=SOON)
+def dawdle(ctx: StepContext) -> int:
+    """Be late, the first time."""
+    trace(ctx)
+    if ctx.attempt == 1:
+        wait_at_gate(ctx.input["gate"])
+    return ctx.attempt
+
+
 slow = Workflow("slow")
 
 

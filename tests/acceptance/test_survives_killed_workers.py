@@ -142,7 +142,8 @@ def test_a_worker_that_was_frozen_longer_than_its_lease_changes_nothing_when_it_
     assert [step.attempt for step in run.steps()] == [2, 1]
 
 
-@pytest.mark.parametrize("pool", ["prefork", pytest.param("gevent", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", ["prefork", "gevent"])
 def test_a_handler_that_was_given_away_does_not_keep_its_place(lonely_stage: Stage, pool: str) -> None:
     stage = lonely_stage
     stage.start_coordinator()

@@ -25,11 +25,11 @@ PUBLIC = [
     "ApiCallFailed", "ApiCallRefused", "ApiRequest", "ApiStepHandler", "ApiTokenMissing", "AsyncClient",
     "BrokerUnavailable", "Client", "ConfigurationError", "CyclicWorkflow", "DatabaseNotMigrated",
     "DatabaseUnavailable", "DeadLetterNotFound", "DefinitionChanged", "DefinitionError", "Engine", "EventRecord",
-    "EventRefused", "FailurePolicy", "IdempotencyConflict", "IllegalTransition", "InvalidInput", "NonRetryable",
-    "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunHandle", "RunNotFound", "RunTimeout",
-    "Settings", "Step", "StepCancelled", "StepContext", "StepHandler", "StepTimeout", "Subscriber",
-    "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound", "compile_plan",
-    "install",
+    "EventRefused", "FailurePolicy", "HeartbeatTimeout", "IdempotencyConflict", "IllegalTransition", "InvalidInput",
+    "NonRetryable", "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunHandle",
+    "RunNotFound", "RunTimeout", "Settings", "Step", "StepCancelled", "StepContext", "StepHandler", "StepTimeout",
+    "Subscriber", "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound",
+    "compile_plan", "install",
 ]
 # fmt: on
 

@@ -23,7 +23,7 @@ from tests.support.recording import (
     submit,
 )
 from tests.support.relays import Recorder, append, running
-from workflow_engine import NotDead, Workflow, compile_plan
+from workflow_engine import NotDead, Retry, Workflow, compile_plan
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
@@ -44,6 +44,7 @@ from workflow_engine.model.commands import (
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run_options import RunOptions
+from workflow_engine.model.timers import TimerKind
 from workflow_engine.relay.commands import (
     DeliveryDesk,
     DiscardDeliveries,
@@ -142,6 +143,12 @@ class Stage:
     def stop(self, message: Dispatch) -> None:
         self.processor.execute(StopStep(**key(message)))
 
+    def fall_silent(self, message: Dispatch) -> None:
+        """Let the time run out within which an attempt must show a sign of life."""
+        with self.store.single() as tx:
+            tx.timers.set_attempt(StepAttempt(**key(message)), {TimerKind.HEARTBEAT: 0.0})
+        self.processor.execute(FireTimers(limit=10))
+
     def cancel(self, run_id: RunId) -> None:
         self.processor.execute(CancelRun(run_id=run_id, reason="enough", actor="ada"))
 
@@ -182,6 +189,16 @@ def is_taken_from_a_silent_worker(stage: Stage) -> None:
     stage.submit(graph(CHAIN))
     stage.claimed("a")
     stage.processor.execute(RescueSteps(lease=timedelta(hours=1), limit=10))
+    stage.processor.execute(ProcessReadiness(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
+def falls_silent_and_is_tried_again(stage: Stage) -> None:
+    workflow = Workflow("silent")
+    workflow.step(name="a", retry=Retry(max_attempts=2, base_delay=0))(lambda ctx: None)
+    stage.submit(workflow)
+    (message,) = stage.claimed("a")
+    stage.fall_silent(message)
     stage.processor.execute(ProcessReadiness(limit=10))
     run_all(stage.processor, stage.broker)
 
@@ -279,12 +296,14 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("run.failed", "CompleteStep"): ends_after_a_failure(Stage.complete),
     ("run.failed", "LoseStep"): ends_badly(Stage.lose_twice),
     ("run.failed", "StopStep"): ends_badly(Stage.stop),
+    ("run.failed", "FireTimers"): ends_badly(Stage.fall_silent),
     ("run.cancelling", "CancelRun"): is_cancelled_before_it_starts,
     ("run.cancelled", "CancelRun"): is_cancelled_before_it_starts,
     ("run.cancelled", "CompleteStep"): ends_after_a_cancel(Stage.complete),
     ("run.cancelled", "FailStep"): ends_after_a_cancel(Stage.fail),
     ("run.cancelled", "LoseStep"): ends_after_a_cancel(Stage.lose),
     ("run.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
+    ("run.cancelled", "FireTimers"): ends_after_a_cancel(Stage.fall_silent),
     ("run.expired", "FireTimers"): expires,
     ("step.dispatched", "SubmitRun"): runs_to_its_end,
     ("step.dispatched", "CompleteStep"): runs_to_its_end,
@@ -294,14 +313,17 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.started", "ClaimStep"): runs_to_its_end,
     ("step.completed", "CompleteStep"): runs_to_its_end,
     ("step.retrying", "FailStep"): is_tried_again,
+    ("step.retrying", "FireTimers"): falls_silent_and_is_tried_again,
     ("step.lost", "LoseStep"): is_lost_and_runs_again,
     ("step.lost", "RescueSteps"): is_taken_from_a_silent_worker,
     ("step.failed", "FailStep"): ends_badly(Stage.fail),
     ("step.failed", "LoseStep"): ends_badly(Stage.lose_twice),
     ("step.failed", "StopStep"): ends_badly(Stage.stop),
+    ("step.failed", "FireTimers"): ends_badly(Stage.fall_silent),
     ("step.skipped", "FailStep"): ends_badly(Stage.fail, "continue"),
     ("step.skipped", "LoseStep"): ends_badly(Stage.lose_twice, "continue"),
     ("step.skipped", "StopStep"): ends_badly(Stage.stop, "continue"),
+    ("step.skipped", "FireTimers"): ends_badly(Stage.fall_silent, "continue"),
     ("step.cancelled", "CancelRun"): is_cancelled_before_it_starts,
     ("step.cancelled", "FailStep"): ends_badly(Stage.fail),
     ("step.cancelled", "LoseStep"): ends_badly(Stage.lose_twice),
@@ -317,7 +339,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
 MORE: list[Scenario] = [
     finds_the_broker_down,
     is_retried("fail_fast"),
-    *(ends_after_a_failure(end) for end in (Stage.fail, Stage.lose, Stage.stop)),
+    *(ends_after_a_failure(end) for end in (Stage.fail, Stage.lose, Stage.stop, Stage.fall_silent)),
 ]
 """What is not needed to fire anything, but might fire too much."""
 

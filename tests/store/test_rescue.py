@@ -22,9 +22,8 @@ from tests.support.recording import (
     submit,
 )
 from workflow_engine.engine.processor import Processor
-from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
-from workflow_engine.model.commands import CancelRun, StepAttempt
+from workflow_engine.model.commands import CancelRun, ProcessReadiness, StepAttempt
 from workflow_engine.store.transaction import Store
 
 HOUR = timedelta(hours=1)
@@ -72,7 +71,7 @@ def test_what_silent_and_unknown_workers_hold_is_ready_again_and_a_living_ones_i
 
     assert states(store, run_id) == {"a": "running", "b": "ready", "c": "ready"}
     assert event_names(store, run_id)["step.lost", "b"] == event_names(store, run_id)["step.lost", "c"] == 1
-    ReadinessService(store, processor, poll_every=HOUR).run_once()
+    processor.execute(ProcessReadiness(limit=100))
     assert sorted((message.step, message.attempt) for message in dispatcher.sent) == [("b", 2), ("c", 2)]
 
 
@@ -103,7 +102,7 @@ def test_a_step_lost_too_often_fails_and_one_of_a_cancelled_run_ends_with_it(
         if message.run_id == worn:
             lose(processor, message)
     processor.execute(CancelRun(run_id=cancelled))
-    ReadinessService(store, processor, poll_every=HOUR).run_once()
+    processor.execute(ProcessReadiness(limit=100))
     claim(processor, dispatcher.take("a"))
 
     RescueService(store, processor, lease=HOUR).run_once()
@@ -181,7 +180,7 @@ def test_a_worker_is_told_which_of_its_attempts_are_no_longer_its_own(
     complete(processor, messages["done"])
     fail(processor, messages["failed"])
     lose(processor, messages["tried_again"])
-    ReadinessService(store, processor, poll_every=HOUR).run_once()
+    processor.execute(ProcessReadiness(limit=100))
     claim(processor, dispatcher.take("tried_again"), mine)
 
     with store.single() as tx:

@@ -8,8 +8,8 @@ import pytest
 from tests.support.recording import RecordingDispatcher, claim, fail, graph, key, submit
 from workflow_engine import Workflow
 from workflow_engine.engine.processor import Processor
-from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.resender import BATCH, ResendService
+from workflow_engine.model.commands import ProcessReadiness
 from workflow_engine.store.transaction import Store
 
 AGE = timedelta(seconds=30)
@@ -93,7 +93,7 @@ def test_the_next_attempt_has_the_patience_of_the_first(store: Store) -> None:
     message = broker.take("s")
     claim(processor, message)
     fail(processor, message, retry_in=NOW)
-    ReadinessService(store, processor, poll_every=AGE).run_once()
+    processor.execute(ProcessReadiness(limit=100))
     broker.sent.clear()
 
     sent(store, "s", ago=31)

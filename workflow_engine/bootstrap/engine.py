@@ -157,8 +157,14 @@ class Engine:
     def install(self) -> Celery:
         """Register the step task and the worker's heartbeat on the app, and return it."""
         identity = WorkerIdentity()
-        limit = self.settings.result_limit_bytes
-        runtime = StepRuntime(self.processor, self.registry, identity, result_limit=limit, tracing=self.tracing)
+        runtime = StepRuntime(
+            self.processor,
+            self.registry,
+            identity,
+            store=self.store,
+            result_limit=self.settings.result_limit_bytes,
+            tracing=self.tracing,
+        )
         # The heartbeat has connections of its own: it beats while every other one is busy.
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
         hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))

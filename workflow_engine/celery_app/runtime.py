@@ -19,6 +19,7 @@ from workflow_engine.definitions.context import StepContext
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.step import Step
 from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.attempt_watch import AttemptWatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import DatabaseUnavailable, StepCancelled
 from workflow_engine.logs import log_context
@@ -34,12 +35,15 @@ from workflow_engine.model.commands import (
 from workflow_engine.model.json_values import result_as_json
 from workflow_engine.model.records import ClaimedStep
 from workflow_engine.plan.plan import Plan
+from workflow_engine.store.transaction import Store
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _WITHOUT_DEFINITION: Final = timedelta(seconds=10)
 """How long a step waits after a worker that does not know its workflow has had it."""
+ENFORCING_POOLS: Final = frozenset({"prefork", "processes", None})
+"""Where Celery enforces a step's timeout; None is outside workers."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 """Seconds between tries while PostgreSQL is down."""
 
@@ -50,6 +54,7 @@ class _Running:
 
     attempt: StepAttempt
     claimed: ClaimedStep
+    watch: AttemptWatch
     report: CompleteStep | FailStep | StopStep | None = None
 
 
@@ -66,13 +71,15 @@ class StepRuntime:
         registry: Registry,
         identity: WorkerIdentity,
         *,
+        store: Store,
         result_limit: int,
         tracing: Tracing | None = None,
     ) -> None:
-        """Run the steps of the workflows in ``registry``."""
+        """Run the steps of the workflows in ``registry``; keep their timers in ``store``."""
         self._processor = processor
         self._registry = registry
         self._identity = identity
+        self._store = store
         self._result_limit = result_limit
         self._tracing = tracing or Tracing()
 
@@ -87,7 +94,8 @@ class StepRuntime:
         attempt = attempt_from_request(request)
         plan, workflow, step = self._definition(attempt)
         claimed = self._claim(attempt)
-        running = _Running(attempt, claimed)
+        running = _Running(attempt, claimed, self._watch(attempt, plan))
+        until_committed(running.watch.begin)
         request.wfe_running = running
         with self._tracing.handling(attempt, plan, claimed.claim, self._identity.name):
             return self._call(running, plan, workflow, step, claimed)
@@ -102,6 +110,8 @@ class StepRuntime:
         if command is None:
             command = self._failure(attempt_from_request(request), error or RuntimeError("no outcome"))
         until_committed(lambda: self._processor.execute(command))
+        if running:
+            running.watch.end()
 
     def revoke(self, request: Any, reason: str) -> None:
         """End an attempt whose task somebody revoked: its step fails, whether it had begun or not."""
@@ -133,6 +143,10 @@ class StepRuntime:
             raise Ignore("this attempt is finished, given away, or another worker's")
         return claimed
 
+    def _watch(self, attempt: StepAttempt, plan: Plan) -> AttemptWatch:
+        timeout = self._identity.pool not in ENFORCING_POOLS
+        return AttemptWatch(self._store, self._processor, attempt, plan[attempt.position], timeout=timeout)
+
     def _claim_command(self, attempt: StepAttempt) -> ClaimStep:
         return ClaimStep(**_key(attempt), worker_id=self._identity.id, worker_name=self._identity.name)
 
@@ -140,12 +154,13 @@ class StepRuntime:
         attempt = running.attempt
         started = time.perf_counter()
         try:
-            context = self._context(attempt, plan, workflow, step, claimed)
+            context = self._context(running, workflow, step, claimed, plan)
             with log_context(**_log_fields(context)):
                 result = step.storable(step.handler(context))
             text = result_as_json(result, self._result_limit)
         except StepCancelled:
             until_committed(lambda: self._processor.execute(StopStep(**_key(attempt))))
+            running.watch.end()
             raise Ignore("the run was cancelled") from None
         except (Exception, SystemExit, KeyboardInterrupt, CancelledError) as error:
             self._raise_failure(running, step, error)
@@ -177,8 +192,9 @@ class StepRuntime:
         return FailStep(**_key(attempt), error=described(failure), retry_in=delay)
 
     def _context(
-        self, attempt: StepAttempt, plan: Plan, workflow: Workflow, step: Step, claimed: ClaimedStep
+        self, running: _Running, workflow: Workflow, step: Step, claimed: ClaimedStep, plan: Plan
     ) -> StepContext:
+        attempt = running.attempt
         return StepContext(
             run_id=attempt.run_id,
             workflow=workflow.name,
@@ -189,17 +205,8 @@ class StepRuntime:
             input=workflow.parse_input(claimed.input),
             results={plan[position].name: result for position, result in claimed.results.items()},
             correlation_id=claimed.claim.correlation_id,
-            _heartbeat=lambda: self._check_current(attempt),
+            _heartbeat=lambda: _check_current(running.watch),
         )
-
-    def _check_current(self, attempt: StepAttempt) -> None:
-        try:
-            current = self._processor.is_current(attempt)
-        except DatabaseUnavailable as error:  # no answer is no reason to give up: completing will wait for one
-            logger.warning("cannot ask whether to go on: %s", error)
-            return
-        if not current:
-            raise StepCancelled("the run was cancelled, or this attempt was given to another worker")
 
 
 class Revoked(Exception):
@@ -219,6 +226,16 @@ def until_committed(action: Callable[[], T]) -> T:
             logger.warning("waiting %.1f s for PostgreSQL: %s", wait, error)
             Flag().wait(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
+
+
+def _check_current(watch: AttemptWatch) -> None:
+    try:
+        current = watch.is_current()
+    except DatabaseUnavailable as error:  # no answer is no reason to give up: completing will wait for one
+        logger.warning("cannot ask whether to go on: %s", error)
+        return
+    if not current:
+        raise StepCancelled("the run was cancelled, or this attempt was given away")
 
 
 def _log_fields(context: StepContext) -> dict[str, str | int]:

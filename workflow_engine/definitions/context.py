@@ -36,7 +36,9 @@ class StepContext:
     def heartbeat(self) -> None:
         """Tell the engine that this attempt is alive; call it now and then in steps that run for long.
 
+        With the step's ``heartbeat_timeout``, more often than that.
+
         Raises:
-            StepCancelled: the run was cancelled or the attempt given to another worker.
+            StepCancelled: the run was cancelled or the attempt given away.
         """
         self._heartbeat()

@@ -25,6 +25,7 @@ class Step:
     after: tuple[str, ...]
     retry: Retry
     timeout: timedelta | None
+    heartbeat_timeout: timedelta | None
     queue: str | None
     priority: Priority
     output: type[BaseModel] | None
@@ -74,8 +75,8 @@ def check_parents(step: str, after: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def check_timeout(step: str, timeout: float | timedelta | None) -> timedelta | None:
-    """Return the timeout as a timedelta.
+def check_timeout(step: str, timeout: float | timedelta | None, option: str = "timeout") -> timedelta | None:
+    """Return the timeout that ``option`` gives as a timedelta.
 
     Raises:
         DefinitionError: not a positive number of seconds, or over seven days.
@@ -83,10 +84,10 @@ def check_timeout(step: str, timeout: float | timedelta | None) -> timedelta | N
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, int | float | timedelta):
-        raise DefinitionError(f"step {step!r}: timeout must be seconds or a timedelta, not {timeout!r}")
+        raise DefinitionError(f"step {step!r}: {option} must be seconds or a timedelta, not {timeout!r}")
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if not 0 < seconds <= _LONGEST_TIMEOUT.total_seconds():  # infinity and NaN are not, either
-        raise DefinitionError(f"step {step!r}: timeout must be more than 0 s and at most 7 days, not {timeout!r}")
+        raise DefinitionError(f"step {step!r}: {option} must be more than 0 s and at most 7 days, not {timeout!r}")
     return timedelta(seconds=seconds)
 
 

@@ -31,7 +31,9 @@ from workflow_engine.errors import CyclicWorkflow, DefinitionError, InvalidInput
 
 After = str | Step | Sequence[str | Step]
 
-_STEP_OPTIONS = frozenset({"name", "after", "retry", "timeout", "queue", "priority", "output", "description"})
+_STEP_OPTIONS = frozenset(
+    {"name", "after", "retry", "timeout", "heartbeat_timeout", "queue", "priority", "output", "description"}
+)
 
 
 class Workflow:
@@ -104,6 +106,7 @@ class Workflow:
         after: After = (),
         retry: Retry = NO_RETRY,
         timeout: float | timedelta | None = None,
+        heartbeat_timeout: float | timedelta | None = None,
         queue: str | None = None,
         priority: str | None = None,
         output: type[BaseModel] | None = None,
@@ -122,6 +125,7 @@ class Workflow:
         after: After = (),
         retry: Retry = NO_RETRY,
         timeout: float | timedelta | None = None,
+        heartbeat_timeout: float | timedelta | None = None,
         queue: str | None = None,
         priority: str | None = None,
         output: type[BaseModel] | None = None,
@@ -146,7 +150,8 @@ class Workflow:
             args: for ``task``: its positional arguments, or a function of the context that returns them.
             kwargs: likewise its keyword arguments.
             **options: ``name`` (default: the function's name), ``after`` (steps or names it waits for), ``retry``
-                (a ``Retry``), ``timeout`` (seconds), ``queue``, ``priority`` (low, medium, high, critical),
+                (a ``Retry``), ``timeout`` (seconds), ``heartbeat_timeout`` (seconds within which the handler must call
+                ``ctx.heartbeat()`` again), ``queue``, ``priority`` (low, medium, high, critical),
                 ``output`` (a Pydantic model that the result must fit), ``description``.
 
         Raises:
@@ -226,6 +231,7 @@ class Workflow:
             after=check_parents(name, options.get("after", ())),
             retry=_check_retry(where, options.get("retry", NO_RETRY)),
             timeout=check_timeout(name, options.get("timeout")),
+            heartbeat_timeout=check_timeout(name, options.get("heartbeat_timeout"), "heartbeat_timeout"),
             queue=check_queue(where, options.get("queue")) or self.queue,
             priority=self.priority if priority is None else check_priority(where, priority),
             output=check_model(where, "output", options.get("output")),

@@ -67,7 +67,7 @@ class RunFailed(Payload):
     """A step of the run failed for good, and nothing of the run runs any more."""
 
     event = "run.failed"
-    fired_by = "FailStep, CompleteStep, LoseStep, StopStep"
+    fired_by = "FailStep, CompleteStep, LoseStep, StopStep, FireTimers"
     frequency = "at most once a run, and once more each time it is retried"
     example: ClassVar = {
         "workflow": "order_fulfilment",
@@ -105,7 +105,7 @@ class RunCancelled(Payload):
     """A cancelled run came to rest: none of its steps runs any more."""
 
     event = "run.cancelled"
-    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep"
+    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep, FireTimers"
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
 

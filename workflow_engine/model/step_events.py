@@ -79,7 +79,7 @@ class StepRetrying(Payload):
     """An attempt failed and the next one is due at a known time."""
 
     event = "step.retrying"
-    fired_by = "FailStep"
+    fired_by = "FailStep, FireTimers"
     frequency = "once a failed attempt that is tried again"
     example: ClassVar = {
         "error_class": "GatewayTimeout",
@@ -114,7 +114,7 @@ class StepFailed(Payload):
     """A step's last attempt failed."""
 
     event = "step.failed"
-    fired_by = "FailStep, LoseStep, StopStep"
+    fired_by = "FailStep, LoseStep, StopStep, FireTimers"
     frequency = "at most once a step, and once more each time it is requeued"
     example: ClassVar = {"error_class": "CardDeclined", "message": "insufficient funds", **STEP_TIMES}
 
@@ -128,7 +128,7 @@ class StepSkipped(Payload):
     """A step will never run, because a step it waits for did not succeed."""
 
     event = "step.skipped"
-    fired_by = "FailStep, LoseStep, StopStep"
+    fired_by = "FailStep, LoseStep, StopStep, FireTimers"
     frequency = "at most once a step, and once more each time it is restored"
     example: ClassVar = {"because": "charge"}
 

@@ -16,6 +16,10 @@ class TimerKind(StrEnum):
     """Steps of a run are due: the delay before an attempt is over, or the run's scheduled start has come."""
     RUN_EXPIRY = "run_expiry"
     """A run that has not started by now never will."""
+    HEARTBEAT = "heartbeat"
+    """An attempt has shown no sign of life for its step's ``heartbeat_timeout``."""
+    STEP_TIMEOUT = "step_timeout"
+    """An attempt has run for its step's ``timeout``, in a pool where Celery does not enforce it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ def _described(step: Step) -> dict[str, Any]:
         "queue": step.queue,
         "priority": step.priority.rank,
         "timeout": None if step.timeout is None else step.timeout.total_seconds(),
+        "heartbeat_timeout": None if step.heartbeat_timeout is None else step.heartbeat_timeout.total_seconds(),
         "retry": _retry_as_json(step.retry),
     }
 

@@ -23,6 +23,8 @@ class PlannedStep:
     priority: int
     timeout: float | None
     """Seconds."""
+    heartbeat_timeout: float | None
+    """Seconds within which the handler must show a sign of life; None: its worker's heartbeat is enough."""
     retry: Mapping[str, Any]
     """The retry policy as plain values: part of the definition, for people and comparison."""
 
@@ -161,6 +163,7 @@ def link_steps(
             queue=step["queue"],
             priority=step["priority"],
             timeout=step["timeout"],
+            heartbeat_timeout=step.get("heartbeat_timeout"),
             retry=step["retry"],
         )
         for position, step in enumerate(described)
@@ -168,7 +171,7 @@ def link_steps(
 
 
 def _step_as_json(step: PlannedStep, after: list[str]) -> dict[str, Any]:
-    return {
+    described = {
         "name": step.name,
         "after": after,
         "queue": step.queue,
@@ -176,3 +179,6 @@ def _step_as_json(step: PlannedStep, after: list[str]) -> dict[str, Any]:
         "timeout": step.timeout,
         "retry": dict(step.retry),
     }
+    if step.heartbeat_timeout is not None:  # only then: older plans keep their digests
+        described["heartbeat_timeout"] = step.heartbeat_timeout
+    return described

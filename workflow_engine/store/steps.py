@@ -33,6 +33,7 @@ _WAITING_QUEUES = statement("waiting_queues")
 _RESEND = statement("resend_steps")
 _FIND_HELD = statement("find_held")
 _FIND_GIVEN_AWAY = statement("find_given_away")
+_FIND_RUNNING = statement("find_running")
 _IS_CURRENT = statement("is_current")
 _HOLD_ATTEMPT = statement("hold_attempt")
 _FORGIVEN = statement("forgiven_attempts")
@@ -248,6 +249,13 @@ class Steps:
         rows = self._connection.execute(_FIND_GIVEN_AWAY, {**_keys(attempts), "worker_id": worker_id})
         gone = {(row.run_id, row.position, row.attempt) for row in rows}
         return {each for each in attempts if (each.run_id, each.position, each.attempt) in gone}
+
+    def find_running(self, attempts: Sequence[StepAttempt]) -> dict[StepAttempt, int]:
+        """Return those of these attempts that are running, each with the number of attempts that count no more."""
+        rows = self._connection.execute(_FIND_RUNNING, _keys(attempts))
+        running = {(row.run_id, row.position, row.attempt): row.forgiven for row in rows}
+        keys = {each: (each.run_id, each.position, each.attempt) for each in attempts}
+        return {each: running[key] for each, key in keys.items() if key in running}
 
     def waiting_queues(self, age: timedelta) -> list[WaitingQueue]:
         """Return the queues with steps that no worker has claimed; after ``age`` a message may be gone."""

@@ -1,7 +1,7 @@
 """Take timers that have come due."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,12 +9,17 @@ from typing import Any
 from psycopg import Connection
 
 from workflow_engine.ids import RunId
-from workflow_engine.model.timers import Timer
+from workflow_engine.model.commands import StepAttempt
+from workflow_engine.model.timers import Timer, TimerKind
 from workflow_engine.store.statements import statement
 
 _TAKE_DUE = statement("take_due_timers")
 _NEXT = statement("next_timer")
 _SET = statement("set_timer")
+_SET_ATTEMPT = statement("set_attempt_timers")
+_MOVE_ATTEMPT = statement("move_attempt_timer")
+_DROP_ATTEMPT = statement("drop_attempt_timers")
+_SERVER_AGE = statement("server_age")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +62,33 @@ class Timers:
             },
         )
 
+    def set_attempt(self, attempt: StepAttempt, seconds: Mapping[TimerKind, float]) -> None:
+        """Set timers of an attempt, each so many seconds from now."""
+        asked = {"plan_id": attempt.plan_id, "kinds": list(seconds), "seconds": list(seconds.values())}
+        self._connection.execute(_SET_ATTEMPT, {**_key(attempt), **asked})
+
+    def move_attempt(self, attempt: StepAttempt, kind: TimerKind, seconds: float) -> bool:
+        """Make a timer of an attempt due so many seconds from now; False if there is none."""
+        asked = {**_key(attempt), "kind": kind, "seconds": seconds}
+        return self._connection.execute(_MOVE_ATTEMPT, asked).fetchone() is not None
+
+    def drop_attempt(self, attempt: StepAttempt, kinds: Sequence[TimerKind]) -> None:
+        """Remove timers of an attempt."""
+        self._connection.execute(_DROP_ATTEMPT, {**_key(attempt), "kinds": list(kinds)})
+
+    def server_age(self) -> timedelta:
+        """Return how long PostgreSQL has been up."""
+        row = self._connection.execute(_SERVER_AGE).fetchone()
+        return timedelta(0) if row is None else row.age
+
     def next_due(self, kinds: Sequence[str]) -> NextTimer | None:
         """Return when the next timer of these kinds is due; None if there is none."""
         row = self._connection.execute(_NEXT, {"kinds": list(kinds)}).fetchone()
         return None if row is None else NextTimer(due_epoch=row.due_epoch, seconds=row.seconds)
+
+
+def _key(attempt: StepAttempt) -> dict[str, Any]:
+    return {"run_id": attempt.run_id, "position": attempt.position, "attempt": attempt.attempt}
 
 
 def _timer(row: Any) -> Timer:

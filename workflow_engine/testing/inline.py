@@ -40,7 +40,7 @@ class InlineRun:
 def run_inline(workflow: Workflow, input: Any = None) -> InlineRun:  # noqa: A002  the word of the public interface
     """Run a workflow here and now, and return what came of it.
 
-    Retries happen at once, whatever their delay; timeouts are not enforced. Input and results go through JSON, so
+    Retries happen at once, whatever their delay; no timeout is enforced. Input and results go through JSON, so
     what cannot be stored fails here as it would in production.
 
     Raises:

@@ -175,6 +175,14 @@ def test_a_timeout_is_a_positive_time_of_at_most_seven_days(workflow: Workflow, 
         workflow.step(timeout=timeout)(noop)
 
 
+def test_a_heartbeat_timeout_is_checked_as_a_timeout_is(workflow: Workflow) -> None:
+    with pytest.raises(DefinitionError, match="'noop': heartbeat_timeout must be more than 0 s"):
+        workflow.step(heartbeat_timeout=0)(noop)
+    with pytest.raises(DefinitionError, match="'noop': heartbeat_timeout must be seconds or a timedelta, not 'soon'"):
+        workflow.step(heartbeat_timeout="soon")(noop)
+    assert workflow.step(heartbeat_timeout=1.5)(noop).heartbeat_timeout == timedelta(seconds=1.5)
+
+
 @pytest.mark.parametrize("timeout", [float("inf"), 1e300])
 def test_a_timeout_without_end_is_refused_too(workflow: Workflow, timeout: float) -> None:
     with pytest.raises(DefinitionError, match="'noop': timeout must be"):

@@ -102,12 +102,17 @@ def test_the_digest_changes_with_everything_that_changes_a_run_and_with_nothing_
         orders(after=[]).digest,
         orders(queue="q").digest,
         orders(timeout=3).digest,
+        orders(heartbeat_timeout=3).digest,
         orders(priority="high").digest,
         orders(retry=Retry(max_attempts=2)).digest,
     ]
 
     assert len(same) == 1
     assert len({*same, *changed}) == 1 + len(changed)
+
+
+def test_an_option_that_older_releases_did_not_have_leaves_the_digests_of_their_plans_alone() -> None:
+    assert orders().digest == "91bc639188bd81cca62e3c53f146b6c815a251480d4f2244aeae7796bdbd16cd"
 
 
 def test_the_difference_does_not_show_the_order_in_which_a_database_keeps_options() -> None:

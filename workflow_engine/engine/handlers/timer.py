@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.handlers.overdue import fail_overtime, fail_silent
 from workflow_engine.engine.handlers.readiness import hand_out
 from workflow_engine.engine.handlers.run import expire_runs
 from workflow_engine.engine.handlers.scope import Scope
@@ -68,6 +69,8 @@ def _run_expiry(timers: Sequence[Timer], scope: Scope) -> tuple[Dispatch, ...]:
 _FIRE: Final[Mapping[TimerKind, Fire]] = {
     TimerKind.STEP_READY: _step_ready,
     TimerKind.RUN_EXPIRY: _run_expiry,
+    TimerKind.HEARTBEAT: fail_silent,
+    TimerKind.STEP_TIMEOUT: fail_overtime,
 }
 
 KINDS: Final = tuple(kind.value for kind in _FIRE)
