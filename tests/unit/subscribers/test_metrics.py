@@ -16,6 +16,7 @@ import pytest
 from tests.support.scraping import Page, scrape
 from workflow_engine.errors import ConfigurationError
 from workflow_engine.metrics import instruments
+from workflow_engine.metrics import readiness as readiness_instruments
 from workflow_engine.metrics.instrument import Instrument, Kind
 from workflow_engine.metrics.instruments import INSTRUMENTS
 from workflow_engine.metrics.kept import KEPT_SECONDS, Kept
@@ -75,7 +76,7 @@ def test_a_name_keeps_to_prometheus_conventions(instrument: Instrument) -> None:
     assert name.endswith("_total") == (instrument.kind is Kind.COUNTER)
     assert name.removesuffix("_total").endswith("_seconds") == (instrument.unit == "s")
     assert not re.search(r"_(ms|milliseconds|minutes|count|sum|bucket|info)($|_)", name)
-    assert all(re.fullmatch(r"[a-z]+", label) for label in instrument.labels)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in instrument.labels)
     assert not {"job", "instance", "le", "quantile", "run", "id"} & set(instrument.labels)
 
 
@@ -88,7 +89,8 @@ def test_a_declaration_is_whole(instrument: Instrument) -> None:
 
 
 def test_every_declared_instrument_is_in_the_table_once() -> None:
-    declared = [each for each in vars(instruments).values() if isinstance(each, Instrument)]
+    modules = (instruments, readiness_instruments)
+    declared = {each for module in modules for each in vars(module).values() if isinstance(each, Instrument)}
 
     assert sorted(declared, key=lambda each: each.name) == sorted(INSTRUMENTS, key=lambda each: each.name)
     assert len({each.prometheus_name for each in INSTRUMENTS}) == len(INSTRUMENTS)
