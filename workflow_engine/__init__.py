@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from workflow_engine.definitions.policies import FailurePolicy, Priority, Retry
     from workflow_engine.definitions.step import Step
     from workflow_engine.definitions.workflow import Workflow
+    from workflow_engine.model.dead_letters import StepDeadLetter
     from workflow_engine.model.records import EventRecord
     from workflow_engine.plan.compiler import compile_plan
     from workflow_engine.plan.plan import Plan
@@ -66,6 +67,7 @@ _HOMES = {
     "Settings": "config",
     "Step": "definitions.step",
     "StepContext": "definitions.context",
+    "StepDeadLetter": "model.dead_letters",
     "StepHandler": "definitions.handlers",
     "Subscriber": "relay.subscriber",
     "Workflow": "definitions.workflow",
@@ -111,6 +113,7 @@ __all__ = [
     "Step",
     "StepCancelled",
     "StepContext",
+    "StepDeadLetter",
     "StepHandler",
     "StepTimeout",
     "Subscriber",

@@ -27,7 +27,8 @@ PUBLIC = [
     "DatabaseUnavailable", "DeadLetterNotFound", "DefinitionChanged", "DefinitionError", "Engine", "EventRecord",
     "EventRefused", "FailurePolicy", "HeartbeatTimeout", "IdempotencyConflict", "IllegalTransition", "InvalidInput",
     "NonRetryable", "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunHandle",
-    "RunNotFound", "RunTimeout", "Settings", "Step", "StepCancelled", "StepContext", "StepHandler", "StepTimeout",
+    "RunNotFound", "RunTimeout", "Settings", "Step", "StepCancelled", "StepContext", "StepDeadLetter",
+    "StepHandler", "StepTimeout",
     "Subscriber", "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound",
     "compile_plan", "install",
 ]

@@ -11,7 +11,6 @@ from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.letters_of_steps import DONE, Wanted
 from workflow_engine.cli.output import as_json_option, print_json
-from workflow_engine.client.dead_letters import PAGE_LIMIT
 from workflow_engine.model.dead_letters import DeadLetterState
 from workflow_engine.store.deliveries import DeadLetterFilter
 
@@ -87,10 +86,10 @@ def list_dead_letters(
     """List dead letters: of steps the newest first, of deliveries the oldest event first."""
     kinds = _kinds(kind, {**filters, "state": states}, {"subscriber": subscriber}) or {STEP, DELIVERY}
     with engine_here() as engine:
-        letters, desk = engine.client.dead_letters, engine.delivery_desk
         states = states or [DeadLetterState.DEAD]
-        wanted: dict[str, Any] = {**filters, "states": states, "limit": min(limit, PAGE_LIMIT)}
-        steps = letters.page(**wanted) if STEP in kinds else []
+        wanted = {**filters, "states": states}
+        steps = letters_of_steps.newest(engine.client.dead_letters, limit, wanted) if STEP in kinds else []
+        desk = engine.delivery_desk
         deliveries = desk.dead_letters(subscriber=subscriber, limit=limit) if DELIVERY in kinds else []
     if as_json:
         print_json([*map(letters_of_steps.as_json, steps), *map(letters_of_deliveries.as_json, deliveries)])

@@ -18,7 +18,7 @@ from workflow_engine.cli.output import (
     yielding,
 )
 from workflow_engine.cli.watching import change_line
-from workflow_engine.client.dead_letters import DeadLetters, Handled, Refused
+from workflow_engine.client.dead_letters import PAGE_LIMIT, DeadLetters, Handled, Refused
 from workflow_engine.errors import DeadLetterNotFound, NotDead
 from workflow_engine.model.dead_letters import StepDeadLetter
 
@@ -40,6 +40,18 @@ class Wanted:
 def as_json(letter: StepDeadLetter) -> dict[str, Any]:
     """Return a dead letter as values for JSON."""
     return {"kind": "step", "id": letter.id, **as_values(letter)}
+
+
+def newest(letters: DeadLetters, limit: int, wanted: Mapping[str, Any]) -> list[StepDeadLetter]:
+    """Return the newest dead letters that fit, read page by page."""
+    found: list[StepDeadLetter] = []
+    while len(found) < limit:
+        size = min(limit - len(found), PAGE_LIMIT)
+        page = letters.page(**wanted, limit=size, before=found[-1] if found else None)
+        found += page
+        if len(page) < size:
+            break
+    return found
 
 
 def print_letters(letters: Sequence[StepDeadLetter]) -> None:

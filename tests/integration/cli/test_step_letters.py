@@ -94,6 +94,18 @@ def test_steps_are_listed_by_what_they_are(
     assert len(command("list", "--json", *options).json) == found
 
 
+def test_a_list_may_be_longer_than_a_page(
+    command: Wfe, fail: Callable[..., RunId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workflow_engine.cli.letters_of_steps.PAGE_LIMIT", 2)
+    runs = [fail() for _ in range(5)]
+
+    rows = command("list", "--json").json
+
+    assert [row["run_id"] for row in rows] == runs[::-1]
+    assert len(command("list", "--limit", "3", "--json").json) == 3
+
+
 def test_one_step_is_shown_with_its_error_and_history(command: Wfe, fail: Callable[..., RunId]) -> None:
     name = f"{fail()}/charge"
 
