@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from threading import Event
 from typing import Any, Final
@@ -42,6 +43,8 @@ class Expected:
     state: str = "succeeded"
     result: Any = None
     """None: it differs from run to run."""
+    delay: timedelta | None = None
+    """How long after it was submitted it may begin: the time a timer waits while faults happen."""
 
 
 MIX: Final = (
@@ -50,6 +53,7 @@ MIX: Final = (
     Expected(workflow=flows.lattice, result=flows.LATTICE_RESULT),
     Expected(workflow=flows.flaky, input={"failures": 1}),
 )
+LATER: Final = replace(MIX[1], delay=timedelta(seconds=3))
 STEADY: Final = Expected(workflow=flows.steady, result={"finish": "finish"})
 DOOMED: Final = Expected(workflow=flows.flaky, input={"failures": 99}, state="failed")
 
@@ -86,16 +90,17 @@ class Site:
 
     def submit(self, expected: Expected, number: int) -> list[RunHandle]:
         """Submit so many runs of which the same is expected."""
-        runs = self._submit(expected.workflow, [expected.input] * number)
+        options = {} if expected.delay is None else {"scheduled_at": datetime.now(UTC) + expected.delay}
+        runs = self._submit(expected.workflow, [expected.input] * number, options)
         self.expected |= {run.id: expected for run in runs}
         return runs
 
-    def _submit(self, workflow: Workflow, inputs: Sequence[Any]) -> list[RunHandle]:
+    def _submit(self, workflow: Workflow, inputs: Sequence[Any], options: dict[str, Any]) -> list[RunHandle]:
         """Submit, as an application does whose database may just have been restarted."""
 
         def are_stored() -> list[RunHandle]:
             with suppress(DatabaseUnavailable):
-                return self.stage.client.submit_many(workflow, inputs)
+                return self.stage.client.submit_many(workflow, inputs, **options)
             return []
 
         return wait_until(are_stored, why="the database takes runs")

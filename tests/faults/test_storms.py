@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.conftest import Tell
 from tests.faults.kinds import FAULTS
-from tests.faults.site import DOOMED, MIX, STEADY, Site, SiteMaker
+from tests.faults.site import DOOMED, LATER, MIX, STEADY, Site, SiteMaker
 from workflow_engine import RunHandle
 
 RUNS: Final = int(os.environ.get("STORM_RUNS", "1000"))
@@ -54,7 +54,7 @@ class Storm:
 
     def _submit(self, number: int) -> list[RunHandle]:
         """Submit runs of which most succeed, some fail and some are cancelled."""
-        kinds = self.site.random.choices([*MIX * 4, *[STEADY] * 8, DOOMED], k=number)
+        kinds = self.site.random.choices([*MIX * 4, *[STEADY] * 8, LATER, LATER, DOOMED], k=number)
         runs = [self.site.submit(expected, 1)[0] for expected in kinds]
         for run in self.site.random.sample(runs, len(runs) // 20):
             self.site.cancel(run)

@@ -1,5 +1,8 @@
 """Hosts whose clocks are an hour wrong: every time that counts is PostgreSQL's, and no message is taken for expired."""
 
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta
 
 from tests.acceptance import flows
@@ -7,7 +10,8 @@ from tests.faults.kinds import A_WRONG_HOUR
 from tests.faults.site import skewed_by
 from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
-from tests.support.processes import Stage, WorkerProcess, wait_for_all
+from tests.support.processes import ROOT, Stage, WorkerProcess, wait_for_all
+from workflow_engine.store.migration import upgrade
 
 BASE_DELAY = timedelta(seconds=0.3)
 """Between the attempts of ``flows.flaky``."""
@@ -49,3 +53,18 @@ def test_wrong_clocks_of_hosts_change_nothing(new_stage: StageMaker) -> None:
             )
             assert BASE_DELAY < again - failed < timedelta(seconds=10), "a delay is an hour neither longer nor shorter"
         check(stage)
+
+
+def test_a_host_whose_clock_is_years_ahead_drops_no_month_of_the_event_log(fresh_database: str) -> None:
+    upgrade(fresh_database)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow_engine.cli.main", "db", "prune"],
+        env={**os.environ, "WFE_DATABASE_URL": fresh_database, **skewed_by(10 * 366 * 86_400.0)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "nothing to do\n"

@@ -31,6 +31,7 @@ FORGERIES = {
     ),
     "a run without a step": ("DELETE FROM steps WHERE position = 0", "1 steps of 2"),
     "a run that ended too soon": ("UPDATE steps SET state = 'cancelled' WHERE position = 1", "succeeded without ['b']"),
+    "a run before its time": ("UPDATE runs SET scheduled_at = now() + interval '1 day'", "before its time"),
     "a step after the end": (
         "INSERT INTO events (run_id, namespace, name, step, attempt, data) "
         "SELECT id, 'default', 'step.dispatched', 'b', 3, '{}' FROM runs",

@@ -136,7 +136,7 @@ def read(source: Rows) -> list[History]:
 
 
 def check_run(history: History) -> None:
-    """The run has ended; its events lead there, and nothing of it comes after its end."""
+    """The run began in time and has ended; its events lead there, and nothing of it comes after its end."""
     run, moves = history.run, history.moves()
     history.expect(run.state in FINAL_RUN_STATES, "has not ended")
     history.expect(moves and moves[0].name == "run.submitted", f"began with {moves[0].name if moves else 'nothing'}")
@@ -150,6 +150,8 @@ def check_run(history: History) -> None:
     if run.state == "succeeded":
         unfinished = [step.name for step in history.steps if step.state != "succeeded"]
         history.expect(not unfinished, f"succeeded without {unfinished}")
+    early = run.scheduled_at and run.started_at and run.started_at < run.scheduled_at
+    history.expect(not early, f"started at {run.started_at}, before its time, {run.scheduled_at}")
     if state in FINAL_RUN_STATES:
         late = [
             f"{each.name} of {each.step}"

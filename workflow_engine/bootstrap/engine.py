@@ -46,6 +46,7 @@ from workflow_engine.relay.relay import Relay
 from workflow_engine.relay.subscriber import Subscriber
 from workflow_engine.relay.subscriptions_file import unknown_workflows
 from workflow_engine.store import channels
+from workflow_engine.store.clock import DatabaseClock
 from workflow_engine.store.database import Database
 from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG
 from workflow_engine.store.transaction import Store
@@ -190,7 +191,7 @@ class Engine:
             EVENT_LOG: timedelta(days=settings.events_keep_days),
             AUDIT_LOG: timedelta(days=settings.audit_keep_days),
         }
-        return JanitorService(self.store, SystemClock(), keep=keep)
+        return JanitorService(self.store, DatabaseClock(self.store), keep=keep)
 
     @cached_property
     def audit_desk(self) -> AuditDesk:
