@@ -10,13 +10,28 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import floor, relay, report, subscribers
+from benchmarks import floor, readiness, relay, report, subscribers
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
 
-OTHERS: Final = ("submit", "messages", "floor", "relay", "latency", "subscribers", "large")
+OTHERS: Final = (
+    "submit",
+    "messages",
+    "floor",
+    "relay",
+    "latency",
+    "subscribers",
+    "dispatch",
+    "notify",
+    "upkeep",
+    "timers",
+    "large",
+)
 """What is measured beside the workloads."""
+
+READINESS: Final = ("dispatch", "notify", "upkeep", "timers")
+"""Those about how soon what may run is sent, and what waiting for it costs."""
 
 EVENTS: Final = ("relay", "latency", "subscribers")
 """Those of them that are about events."""
@@ -77,6 +92,8 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
         return rates
     if name in EVENTS:
         return _measure_events(name, session, servers, rounds, say)
+    if name in READINESS:
+        return _measure_readiness(name, session, servers, say)
     growths = [session.grow() for _ in range(2)]
     say(report.print_growth, growths)
     return [each.as_json() for each in growths]
@@ -95,6 +112,20 @@ def _measure_events(name: str, session: Session, servers: Servers, rounds: int, 
     timings = [subscribers.subscriber_round(session, servers, number) for number in range(rounds)]
     say(report.print_subscribers, timings, subscribers.STEPS)
     return report.rounds_as_json(timings)
+
+
+def _measure_readiness(name: str, session: Session, servers: Servers, say: Any) -> Any:
+    if name == "upkeep":
+        watched = readiness.upkeep(session, servers)
+        say(report.print_upkeep, watched)
+        return [each.as_json() for each in watched]
+    if name == "timers":
+        delays = [readiness.lateness(session, servers)]
+    else:
+        measure = readiness.dispatch_delays if name == "dispatch" else readiness.notice_delays
+        delays = measure(session, servers)
+    say(report.print_delays, delays)
+    return [each.as_json() for each in delays]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.cpu import QUIET
 from benchmarks.messages import LIMIT, Weights
+from benchmarks.readiness import WATCHED, Delays, Upkeep
 from benchmarks.relay import Latency
 from benchmarks.session import Growth, Round, Workload
 
@@ -89,6 +90,21 @@ def print_latencies(latencies: Sequence[Latency]) -> None:
     for each in latencies:
         found = f"p50 {each.p50:.1f}, p99 {each.p99:.1f}, longest {each.longest:.1f}"
         print(f"  {each.load} ({each.steps:,} steps): {found}")
+
+
+def print_delays(delays: Sequence[Delays]) -> None:
+    """Print how soon what may run is sent."""
+    for each in delays:
+        print(f"\n{each.what}, {each.number:,} times")
+        print(f"  p50 {each.p50:.2f} ms, p99 {each.p99:.2f} ms, longest {each.longest:.1f} ms")
+
+
+def print_upkeep(watched: Sequence[Upkeep]) -> None:
+    """Print what a coordinator does by itself."""
+    print(f"\nwhat a coordinator asks, and takes, in {WATCHED:g} s")
+    for each in watched:
+        asked = ", ".join(f"{name} {number}" for name, number in sorted(each.statements.items())) or "nothing"
+        print(f"  {each.what}: {asked}; {100 * each.processor:.1f} % of a processor")
 
 
 def print_growth(growths: Sequence[Growth]) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,8 +27,16 @@ _HERE: Final = Path(__file__).parents[1]
 class Worker:
     """A Celery worker of the app in ``module``; it ends with the ``with`` statement, and with this process."""
 
-    def __init__(self, module: str, queue: str, configuration: Configuration, folder: Path) -> None:
-        """Prepare it; its log and trace are in ``folder``."""
+    def __init__(
+        self,
+        module: str,
+        queue: str,
+        configuration: Configuration,
+        folder: Path,
+        *,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare it; its log and trace are in ``folder``; ``variables`` are added to its environment."""
         self.trace = Trace(folder / f"{module}.trace")
         self.log = folder / f"{module}.log"
         self._program = Program(
@@ -37,7 +46,8 @@ class Worker:
             ],
             env=os.environ
             | configuration.as_environment()
-            | {TRACE_FILE: str(self.trace.path), "PYTHONPATH": _python_path()},
+            | {TRACE_FILE: str(self.trace.path), "PYTHONPATH": python_path()}
+            | (variables or {}),
             log=self.log,
             cwd=folder,
             death_signal=signal.SIGQUIT,  # a worker without its servers would wait for them for ever
@@ -69,6 +79,7 @@ class Worker:
         return sizes | {f"pool {number}": rss for number, (_, rss) in enumerate(pool, 1)}
 
 
-def _python_path() -> str:
+def python_path() -> str:
+    """Return what lets a process import this checkout, whatever its folder."""
     inherited = os.environ.get("PYTHONPATH")
     return str(_HERE) + (os.pathsep + inherited if inherited else "")

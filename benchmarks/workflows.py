@@ -9,6 +9,9 @@ from workflow_engine import Step, StepContext, Workflow
 UNSERVED: Final = "bench-unserved"
 """A queue that no worker reads: what is sent there can be weighed."""
 
+TIMED: Final = "bench-timed"
+"""The queue of the worker that notes when it has sent what."""
+
 SIZES: Final = (10, 100, 1_000, 10_000)
 
 
@@ -50,7 +53,7 @@ def wide(width: int, queue: str | None = None) -> Workflow:
 
 def served() -> list[Workflow]:
     """Return every workflow that a worker meets."""
-    whole = [chain(100), diamond(), wide(20), wide(1_000), wide(10_000)]
+    whole = [chain(100), diamond(), diamond(TIMED), diamond(UNSERVED), wide(20), wide(1_000), wide(10_000)]
     return whole + [wide(size - 2, UNSERVED) for size in SIZES]
 
 
@@ -62,4 +65,4 @@ def _add(workflow: Workflow, number: int, after: list[Step], queue: str | None =
 
 
 def _name(shape: str, size: int, queue: str | None) -> str:
-    return f"{shape}_{size}" + ("" if queue is None else "_unserved")
+    return f"{shape}_{size}" + ("" if queue is None else f"_in_{queue}")
