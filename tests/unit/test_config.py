@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from workflow_engine import ConfigurationError, Settings
+from workflow_engine.config import DeploymentMode
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +129,44 @@ def test_a_refused_url_is_shown_without_its_password(monkeypatch: pytest.MonkeyP
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().queue = "other"
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("deployment = {mode = 'hybrid'}", "WFE_ORCHESTRATION__DEPLOYMENT__MODE: .*'Hybrid'.*got 'hybrid'"),
+        ("deployment = {enabled = true}", "WFE_ORCHESTRATION__DEPLOYMENT__ENABLED: Extra inputs are not permitted"),
+        (
+            "fallback_poller = {fallback_polling_interval_seconds = -1}",
+            "WFE_ORCHESTRATION__FALLBACK_POLLER__FALLBACK_POLLING_INTERVAL_SECONDS: .*greater than or equal to 0.1",
+        ),
+        ("fallback_poller = {age_threshold_seconds = -0.1}", "FALLBACK_POLLER__AGE_THRESHOLD_SECONDS: "),
+        ("fallback_poller = {age_threshold_seconds = nan}", "FALLBACK_POLLER__AGE_THRESHOLD_SECONDS: "),
+        ("fallback_poller = {batch_size = 0}", "FALLBACK_POLLER__BATCH_SIZE: "),
+        ("fallback_poller = {batch_size = 1.5}", "FALLBACK_POLLER__BATCH_SIZE: "),
+        ("listener = {namespaces = []}", "WFE_ORCHESTRATION__LISTENER__NAMESPACES: .*at least 1"),
+        ("classification = [{action = 'poll'}]", "WFE_ORCHESTRATION__CLASSIFICATION__0__ACTION: "),
+        ("classification = [{namespace = 'a'}]", "WFE_ORCHESTRATION__CLASSIFICATION__0__ACTION: Field required"),
+        ("classification = [{action = 'ignore', color = 'red'}]", "CLASSIFICATION__0__COLOR: Extra inputs"),
+    ],
+)
+def test_what_cannot_be_in_the_tables_is_refused_by_its_name(folder: Path, toml: str, message: str) -> None:
+    (folder / "workflow_engine.toml").write_text(f"[orchestration]\n{toml}\n")
+
+    with pytest.raises(ConfigurationError, match=message):
+        Settings()
+
+
+def test_the_tables_of_the_file_are_read(folder: Path) -> None:
+    (folder / "workflow_engine.toml").write_text(
+        "[orchestration.deployment]\nmode = 'EventDrivenOnly'\n"
+        "[orchestration.listener]\nnamespaces = ['team-*']\n"
+        "[[orchestration.classification]]\nnamespace = 'batch-*'\naction = 'ignore'\n"
+    )
+
+    orchestration = Settings().orchestration
+
+    assert orchestration.deployment.mode is DeploymentMode.EVENT_DRIVEN_ONLY
+    assert orchestration.listener.namespaces == ("team-*",)
+    assert [(rule.namespace, rule.action) for rule in orchestration.classification] == [("batch-*", "ignore")]
+    assert orchestration.fallback_poller.fallback_polling_interval_seconds == 30
