@@ -76,7 +76,9 @@ END $$
 RUN_FINISHED = """
 CREATE FUNCTION wfe_run_finished() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM timers WHERE run_id = NEW.id;
+    -- One that is being fired is left to whoever fires it, and finds the run finished: waiting for it could deadlock.
+    DELETE FROM timers USING (SELECT id FROM timers WHERE run_id = NEW.id FOR UPDATE SKIP LOCKED) AS idle
+     WHERE timers.id = idle.id;
     RETURN NULL;
 END $$
 """

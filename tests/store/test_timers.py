@@ -142,6 +142,19 @@ def test_a_timer_that_cannot_be_fired_is_put_off_and_holds_up_no_other(
     assert left.due_at > datetime.now(UTC)
 
 
+def test_a_run_that_ends_while_its_timer_fires_waits_for_nobody(store: Store, processor: Processor) -> None:
+    run_id = submit(processor, graph({"a": ()}), scheduled_at=in_an_hour())
+    with store.transaction() as firing:
+        firing.connection.execute("SELECT FROM timers FOR UPDATE")
+        processor.execute(CancelRun(run_id=run_id))
+        assert len(timers(store)) == 1
+
+    assert processor.execute(FireTimers(limit=10)) == []
+    let_an_hour_pass(store)
+    assert len(processor.execute(FireTimers(limit=10))) == 1
+    assert timers(store) == []
+
+
 def test_a_timer_of_a_newer_release_is_left_to_it(store: Store, processor: Processor) -> None:
     run_id = submit(processor, graph({"a": ()}))
     with store.single() as tx:

@@ -1,7 +1,8 @@
 """What every handler works with."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -63,6 +64,19 @@ class Scope:
     def plan(self, plan_id: int) -> Plan:
         """Return a plan by its id."""
         return self.plans.get(plan_id, self.tx)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Undo what is done in it, and forget what it has published, if an error leaves it."""
+        told, causes = len(self.told.records), dict(self._causes)
+        try:
+            with self.tx.savepoint():
+                yield
+        except BaseException:
+            del self.told.records[told:]
+            self._causes.clear()
+            self._causes.update(causes)
+            raise
 
     def publish(self, run_id: RunId, *events: Event) -> None:
         """Append facts about a run to the event log, in this transaction; its first one led to the others."""

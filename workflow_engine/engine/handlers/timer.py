@@ -38,14 +38,12 @@ def fire_timers(command: FireTimers, scope: Scope) -> Outcome:
 
 def _fire(kind: str, timers: Sequence[Timer], scope: Scope) -> tuple[Dispatch, ...]:
     """Fire timers of a kind; one that cannot be fired is postponed and does not keep the others from it."""
-    told = len(scope.told.records)
     try:
-        with scope.tx.savepoint():
+        with scope.attempt():
             return _FIRE[TimerKind(kind)](timers, scope)
     except INTERRUPTED:
         raise  # the database is away, or chose us as a deadlock's victim: all of it again, a little later
     except Exception:
-        del scope.told.records[told:]
         if len(timers) > 1:
             return tuple(dispatch for timer in timers for dispatch in _fire(kind, [timer], scope))
         logger.exception("timer %s of %s cannot be fired; it is tried again", kind, timers[0].run_id)
