@@ -26,6 +26,7 @@ from workflow_engine.errors import (
     RetryAfter,
     RunNotFound,
     RunTimeout,
+    ScheduleNotFound,
     StepCancelled,
     StepTimeout,
     SubscriberError,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from workflow_engine.definitions.workflow import Workflow
     from workflow_engine.model.dead_letters import StepDeadLetter
     from workflow_engine.model.records import EventRecord
+    from workflow_engine.model.schedule import ScheduleRecord
     from workflow_engine.plan.compiler import compile_plan
     from workflow_engine.plan.plan import Plan
     from workflow_engine.relay.subscriber import Subscriber
@@ -64,6 +66,7 @@ _HOMES = {
     "Priority": "definitions.policies",
     "Retry": "definitions.policies",
     "RunHandle": "client.handle",
+    "ScheduleRecord": "model.schedule",
     "Settings": "config",
     "Step": "definitions.step",
     "StepContext": "definitions.context",
@@ -109,6 +112,8 @@ __all__ = [
     "RunHandle",
     "RunNotFound",
     "RunTimeout",
+    "ScheduleNotFound",
+    "ScheduleRecord",
     "Settings",
     "Step",
     "StepCancelled",

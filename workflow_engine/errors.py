@@ -13,7 +13,7 @@
     │   └── ResultNotStorable      a step's result is not JSON, breaks its model or is too large
     ├── EventRefused               an event that is not in the catalogue, breaks its schema or is too large
     ├── SubscriberNotFound / DeadLetterNotFound
-    ├── WorkflowNotFound / RunNotFound
+    ├── WorkflowNotFound / RunNotFound / ScheduleNotFound
     ├── IdempotencyConflict        the same key with another input
     ├── IllegalTransition          a state change the state machine does not have
     ├── DatabaseUnavailable / DatabaseNotMigrated / BrokerUnavailable
@@ -110,6 +110,10 @@ class RunNotFound(WorkflowEngineError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"no run has the id {run_id!r}")
         self.run_id = run_id
+
+
+class ScheduleNotFound(WorkflowEngineError):
+    """No schedule of that name is in the namespace."""
 
 
 class IdempotencyConflict(WorkflowEngineError):

@@ -27,8 +27,8 @@ PUBLIC = [
     "DatabaseUnavailable", "DeadLetterNotFound", "DefinitionChanged", "DefinitionError", "Engine", "EventRecord",
     "EventRefused", "FailurePolicy", "HeartbeatTimeout", "IdempotencyConflict", "IllegalTransition", "InvalidInput",
     "NonRetryable", "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunHandle",
-    "RunNotFound", "RunTimeout", "Settings", "Step", "StepCancelled", "StepContext", "StepDeadLetter",
-    "StepHandler", "StepTimeout",
+    "RunNotFound", "RunTimeout", "ScheduleNotFound", "ScheduleRecord", "Settings", "Step", "StepCancelled",
+    "StepContext", "StepDeadLetter", "StepHandler", "StepTimeout",
     "Subscriber", "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound",
     "compile_plan", "install",
 ]

@@ -31,19 +31,26 @@ from workflow_engine.model import commands
 from workflow_engine.model.commands import (
     CancelRun,
     Command,
+    CreateSchedule,
+    DeleteSchedule,
     DiscardSteps,
     FireTimers,
+    PauseSchedule,
     ProcessReadiness,
     ReleaseSteps,
     RescueSteps,
+    ResumeSchedule,
     RetrySteps,
+    RunInput,
     StepAttempt,
     StopStep,
     SubmitRun,
+    UpdateSchedule,
 )
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run_options import RunOptions
+from workflow_engine.model.schedule import Timing
 from workflow_engine.model.timers import TimerKind
 from workflow_engine.relay.commands import (
     DeliveryDesk,
@@ -59,6 +66,7 @@ NOW = timedelta(0)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PAIR = {"a": (), "b": ()}
 CHAIN = {"a": (), "b": ("a",)}
+SCHEDULE: dict[str, Any] = {"namespace": "default", "name": "monthly", "actor": "ada"}
 
 COMMANDS = {command.__name__ for command in get_args(Command)}
 ABOUT_DELIVERY = {
@@ -155,6 +163,21 @@ class Stage:
     def retry(self, run_id: RunId) -> None:
         self.processor.execute(RetrySteps(run_id=run_id, reason="repaired", actor="ada"))
 
+    def schedule(self, **timing: Any) -> None:
+        """Make a schedule whose first occurrence is long ago."""
+        workflow = graph(CHAIN)
+        self.processor.register(compile_plan(workflow))
+        self.processor.execute(
+            CreateSchedule(
+                **SCHEDULE,
+                workflow=workflow.name,
+                version=None,
+                input=RunInput(text="null", digest="-"),
+                options={},
+                timing=Timing(cron="0 0 1 * *", start=LONG_AGO, **timing),
+            )
+        )
+
     def release(self, message: Dispatch) -> None:
         attempts = [StepAttempt(**key(message))]
         self.processor.execute(ReleaseSteps(attempts=attempts, reason="unknown here", retry_in=NOW))
@@ -221,6 +244,28 @@ def starts_when_its_time_has_come(stage: Stage) -> None:
         tx.connection.execute("UPDATE steps SET ready_at = now() WHERE ready_at IS NOT NULL")
         tx.connection.execute("UPDATE timers SET due_at = now()")
     stage.processor.execute(FireTimers(limit=10))
+
+
+def is_started_by_a_schedule(stage: Stage) -> None:
+    stage.schedule()
+    stage.processor.execute(FireTimers(limit=10))
+    assert run_all(stage.processor, stage.broker) == ["a", "b"]
+
+
+def is_cancelled_for_the_next_occurrence(stage: Stage) -> None:
+    stage.schedule(overlap="cancel_running")
+    stage.processor.execute(FireTimers(limit=10))
+    with stage.store.single() as tx:
+        tx.connection.execute("UPDATE schedules SET next_at = now()")
+    stage.processor.execute(FireTimers(limit=10))
+
+
+def is_a_schedule_that_somebody_changes(stage: Stage) -> None:
+    stage.schedule()
+    stage.processor.execute(UpdateSchedule(**SCHEDULE, timing={"overlap": "skip"}, options={}, input=None, version={}))
+    stage.processor.execute(PauseSchedule(**SCHEDULE))
+    stage.processor.execute(ResumeSchedule(**SCHEDULE))
+    stage.processor.execute(DeleteSchedule(**SCHEDULE))
 
 
 def expires(stage: Stage) -> None:
@@ -304,6 +349,8 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("run.cancelled", "LoseStep"): ends_after_a_cancel(Stage.lose),
     ("run.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
     ("run.cancelled", "FireTimers"): ends_after_a_cancel(Stage.fall_silent),
+    ("run.submitted", "FireTimers"): is_started_by_a_schedule,
+    ("run.cancelling", "FireTimers"): is_cancelled_for_the_next_occurrence,
     ("run.expired", "FireTimers"): expires,
     ("step.dispatched", "SubmitRun"): runs_to_its_end,
     ("step.dispatched", "CompleteStep"): runs_to_its_end,
@@ -333,6 +380,13 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.requeued", "RetrySteps"): is_retried(),
     ("step.restored", "RetrySteps"): is_retried(),
     ("step.discarded", "DiscardSteps"): is_discarded,
+    ("schedule.created", "CreateSchedule"): is_a_schedule_that_somebody_changes,
+    ("schedule.updated", "UpdateSchedule"): is_a_schedule_that_somebody_changes,
+    ("schedule.paused", "PauseSchedule"): is_a_schedule_that_somebody_changes,
+    ("schedule.resumed", "ResumeSchedule"): is_a_schedule_that_somebody_changes,
+    ("schedule.deleted", "DeleteSchedule"): is_a_schedule_that_somebody_changes,
+    ("schedule.fired", "FireTimers"): is_started_by_a_schedule,
+    ("schedule.skipped", "FireTimers"): is_started_by_a_schedule,
 }
 """For each event and each command that fires it, something in which it does."""
 
@@ -541,4 +595,4 @@ def test_every_command_class_is_one_of_the_union() -> None:
         if isinstance(each, type) and each.__module__ == commands.__name__
     }
 
-    assert public - COMMANDS == {"StepAttempt", "StepError"}
+    assert public - COMMANDS == {"StepAttempt", "StepError", "RunInput", "ScheduleCommand"}

@@ -32,6 +32,8 @@ GROWING = {
     "task_groups",
     "chords",
     "chord_parts",
+    "schedules",
+    "occurrences",
 }
 """Tables that grow with every run."""
 _PARTITION = re.compile(r"_(\d{4}_\d{2}|default)")
@@ -73,6 +75,12 @@ INSERT INTO chords (group_id, size, closed_at)
 SELECT 'g' || number, 10, CASE WHEN number % 50 > 0 THEN now() END FROM generate_series(1, 1000) AS number;
 INSERT INTO chord_parts (group_id, task_id, position, state, content_type, content_encoding)
 SELECT 'g' || number % 1000, 't' || number, number / 1000, 'SUCCESS', '', '' FROM generate_series(1, 10000) AS number;
+INSERT INTO schedules (namespace, name, workflow, input_digest, options, cron, time_zone, anchor_at, catch_up, overlap)
+SELECT 'default', 's' || number, 'w', '', '{}', '@daily', 'UTC', now(), 'all', 'allow'
+  FROM generate_series(1, 1000) AS number;
+INSERT INTO occurrences (schedule_id, occurs_at, until, skipped)
+SELECT number % 100 + 1, moment, moment, 'late'
+  FROM generate_series(1, 10000) AS number, LATERAL (SELECT now() - make_interval(mins => number) AS moment) AS at;
 ANALYZE
 """
 

@@ -63,7 +63,7 @@ def submit(
         raise click.UsageError("--timeout goes with --wait")
     value = _input(text, input_file)
     with engine_here(with_workflows=True) as engine:
-        run = engine.client.submit(name, _or_defaults(engine, name, value, options), **_given(options))
+        run = engine.client.submit(name, or_defaults(engine, name, value, options["version"]), **_given(options))
         if not wait:
             _say(run, as_json=as_json)
         elif _wait(run, timeout, as_json=as_json) is not RunState.SUCCEEDED:
@@ -75,7 +75,7 @@ def _input(text: str | None, file: Path | None) -> Any:
         raise click.UsageError("--input and --input-file exclude each other")
     if file is not None:
         text = _read(file)
-    return None if text is None else _parse("--input-file" if file else "--input", text)
+    return None if text is None else parse_json("--input-file" if file else "--input", text)
 
 
 def _read(file: Path) -> str:
@@ -87,18 +87,23 @@ def _read(file: Path) -> str:
         raise click.UsageError(f"--input-file {file}: {reason}") from error
 
 
-def _parse(option: str, text: str) -> Any:
+def parse_json(option: str, text: str) -> Any:
+    """Return the value of an option that is JSON.
+
+    Raises:
+        click.UsageError: it is not.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{option} is not JSON: {error}") from error
 
 
-def _or_defaults(engine: Engine, name: str, value: Any, options: dict[str, Any]) -> Any:
+def or_defaults(engine: Engine, name: str, value: Any, version: str | None) -> Any:
     """Without an input, let a workflow's own model fill in what it has defaults for."""
     if value is not None:
         return value
-    version, namespace = options["version"], engine.settings.namespace
+    namespace = engine.settings.namespace
     has_model = any(
         each.input_model is not None
         for each in engine.registry
@@ -110,14 +115,19 @@ def _or_defaults(engine: Engine, name: str, value: Any, options: dict[str, Any])
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value not in {None, ()}}
     if "metadata" in given:
-        given["metadata"] = _parse("--metadata", given["metadata"])
+        given["metadata"] = parse_json("--metadata", given["metadata"])
     for name in ("due_at", "scheduled_at"):
         if name in given:
-            given[name] = _time(name, given[name])
+            given[name] = time_of(name, given[name])
     return given
 
 
-def _time(name: str, text: str) -> datetime:
+def time_of(name: str, text: str) -> datetime:
+    """Return the value of an option that is a time, local unless it has a zone.
+
+    Raises:
+        click.UsageError: it is none.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

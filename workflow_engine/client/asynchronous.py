@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Self
 
+from workflow_engine.client.asynchronous_schedules import AsyncSchedules
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.client.dead_letters import DeadLetters, Handled
 from workflow_engine.client.handle import RunHandle
@@ -137,6 +138,11 @@ class AsyncWorkflowClient:
     async def runs(self, **wanted: Any) -> list[RunRecord]:
         """Return the newest runs that fit; arguments as ``WorkflowClient.runs``."""
         return await asyncio.to_thread(lambda: self._client.runs(**wanted))
+
+    @property
+    def schedules(self) -> AsyncSchedules:
+        """The schedules of this namespace."""
+        return AsyncSchedules(self._client.schedules)
 
     async def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from workflow_engine.client.dead_letters import DeadLetters
 from workflow_engine.client.handle import RunHandle
+from workflow_engine.client.schedules import Accepted, Schedules
 from workflow_engine.client.tracing import current_traceparent
 from workflow_engine.clock import Clock
 from workflow_engine.definitions.names import did_you_mean
@@ -165,6 +167,13 @@ class WorkflowClient:
         with self._store.single() as tx:
             return tx.workers.page()
 
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The schedules of this namespace."""
+        return Schedules(
+            self._store, self._processor, self._clock, namespace=self._namespace, accept=self._accept_for_schedule
+        )
+
     def register(self, workflow: Workflow) -> int:
         """Store a workflow's plan unless its version is known; return the plan's id. ``submit`` does it by itself.
 
@@ -186,11 +195,7 @@ class WorkflowClient:
         return run_options(self._clock.now(), **given)
 
     def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
-        definition = workflow if isinstance(workflow, Workflow) else self._loaded(workflow, version)
-        if definition is not None:
-            value = definition.storable_input(value)
-        text = input_as_json(value, self._input_limit)
-        plan_id = self._registered(str(workflow), version) if definition is None else self.register(definition)
+        plan_id, text = self._accepted(workflow, value, version)
         return SubmitRun(
             run_id=new_run_id(),
             plan_id=plan_id,
@@ -198,6 +203,22 @@ class WorkflowClient:
             input_digest=_digest(text),
             options=options,
         )
+
+    def _accepted(self, workflow: Workflow | str, value: Any, version: str | None) -> tuple[int, str]:
+        """Return the plan's id and the input as JSON text, checked by the workflow's own model where it is loaded."""
+        definition = workflow if isinstance(workflow, Workflow) else self._loaded(workflow, version)
+        if definition is not None:
+            value = definition.storable_input(value)
+        text = input_as_json(value, self._input_limit)
+        plan_id = self._registered(str(workflow), version) if definition is None else self.register(definition)
+        return plan_id, text
+
+    def _accept_for_schedule(self, workflow: Workflow | str, value: Any, version: str | None) -> Accepted:
+        if isinstance(workflow, Workflow) and version not in {None, workflow.version}:
+            raise InvalidInput("version", f"is {version!r}, and the workflow given is version {workflow.version!r}")
+        plan_id, text = self._accepted(workflow, value, version)
+        plan = self._processor.plan(plan_id)
+        return Accepted(workflow=plan.workflow, namespace=plan.namespace, input=text, digest=_digest(text))
 
     def _loaded(self, name: str, version: str | None) -> Workflow | None:
         check_text("workflow", name)

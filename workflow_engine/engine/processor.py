@@ -9,6 +9,7 @@ from workflow_engine.engine.handlers import readiness as readiness_handlers
 from workflow_engine.engine.handlers import rescue as rescue_handlers
 from workflow_engine.engine.handlers import retrying as retry_handlers
 from workflow_engine.engine.handlers import run as run_handlers
+from workflow_engine.engine.handlers import schedule as schedule_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers import timer as timer_handlers
 from workflow_engine.engine.handlers.scope import Scope
@@ -148,6 +149,11 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.LoseStep: step_handlers.lose_step,
     commands.RescueSteps: rescue_handlers.rescue_steps,
     commands.StopStep: step_handlers.stop_step,
+    commands.CreateSchedule: schedule_handlers.create_schedule,
+    commands.UpdateSchedule: schedule_handlers.update_schedule,
+    commands.PauseSchedule: schedule_handlers.pause_schedule,
+    commands.ResumeSchedule: schedule_handlers.resume_schedule,
+    commands.DeleteSchedule: schedule_handlers.delete_schedule,
     commands.ReleaseSteps: step_handlers.release_steps,
     commands.RetrySteps: retry_handlers.retry_steps,
     commands.DiscardSteps: retry_handlers.discard_steps,

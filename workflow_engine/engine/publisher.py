@@ -4,14 +4,16 @@ Each returns the event with its payload checked and written as JSON; the caller'
 to the event log together with the change it tells of. Payloads that many steps share are made once.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from workflow_engine.engine.payloads import payload_as_json
-from workflow_engine.model import retry_events, run_events, step_events, subscriber_events
+from workflow_engine.model import retry_events, run_events, schedule_events, step_events, subscriber_events
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
 from workflow_engine.model.records import AttemptTimes, RunTimes
+from workflow_engine.model.schedule import ScheduleRecord, Skipped
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 
@@ -232,6 +234,59 @@ def subscriber_discarded(subscriber: str, deliveries: int, actor: str | None) ->
 def subscriber_replayed(subscriber: str, from_position: int, actor: str | None) -> Event:
     """A cursor was set."""
     return _event(subscriber_events.SubscriberReplayed(subscriber=subscriber, from_position=from_position, actor=actor))
+
+
+def schedule_created(schedule: ScheduleRecord, actor: str | None) -> Event:
+    """A schedule was made."""
+    return _event(
+        schedule_events.ScheduleCreated(
+            schedule=schedule.name,
+            workflow=schedule.workflow,
+            rule=schedule.cron or schedule.rrule or "",
+            time_zone=schedule.time_zone,
+            next_at=schedule.next_at,
+            actor=actor,
+        )
+    )
+
+
+def schedule_updated(schedule: ScheduleRecord, changed: Sequence[str], actor: str | None) -> Event:
+    """A schedule was changed."""
+    return _event(
+        schedule_events.ScheduleUpdated(
+            schedule=schedule.name, changed=list(changed), next_at=schedule.next_at, actor=actor
+        )
+    )
+
+
+def schedule_paused(schedule: str, actor: str | None) -> Event:
+    """A schedule was paused."""
+    return _event(schedule_events.SchedulePaused(schedule=schedule, actor=actor))
+
+
+def schedule_resumed(schedule: ScheduleRecord, actor: str | None) -> Event:
+    """A paused schedule goes on."""
+    return _event(schedule_events.ScheduleResumed(schedule=schedule.name, next_at=schedule.next_at, actor=actor))
+
+
+def schedule_deleted(schedule: str, actor: str | None) -> Event:
+    """A schedule was deleted."""
+    return _event(schedule_events.ScheduleDeleted(schedule=schedule, actor=actor))
+
+
+def schedule_fired(schedule: str, occurs_at: datetime, late: timedelta) -> Event:
+    """An occurrence started a run."""
+    late_seconds = round(late.total_seconds(), 6)
+    return _event(schedule_events.ScheduleFired(schedule=schedule, occurs_at=occurs_at, late_seconds=late_seconds))
+
+
+def schedule_skipped(schedule: str, skipped: Skipped) -> Event:
+    """Occurrences started none."""
+    return _event(
+        schedule_events.ScheduleSkipped(
+            schedule=schedule, occurs_at=skipped.first, until=skipped.last, because=skipped.reason.value
+        )
+    )
 
 
 @lru_cache(maxsize=10_000)

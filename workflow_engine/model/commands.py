@@ -1,12 +1,14 @@
 """What may be asked of a run: imperatives, frozen, each handled in one transaction and safe to repeat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.records import Claim
 from workflow_engine.model.run_options import RunOptions
+from workflow_engine.model.schedule import Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,8 @@ class SubmitRun:
     """JSON text, checked."""
     input_digest: str
     options: RunOptions
+    schedule_id: int | None = None
+    """Of the schedule of which the run is an occurrence: it is due, whatever its ``scheduled_at``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,63 @@ class CancelRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunInput:
+    """What every run of a schedule gets."""
+
+    text: str
+    """JSON text, checked."""
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleCommand:
+    """The schedule a command is about."""
+
+    namespace: str
+    name: str
+    actor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateSchedule(ScheduleCommand):
+    """Start runs of a registered workflow again and again."""
+
+    workflow: str
+    version: str | None
+    input: RunInput
+    options: Mapping[str, Any]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSchedule(ScheduleCommand):
+    """Change some of a schedule; what is not named stays as it is."""
+
+    timing: Mapping[str, Any]
+    """Fields of ``Timing``."""
+    options: Mapping[str, Any]
+    """Options of every run, each in place of what it was."""
+    input: RunInput | None
+    version: Mapping[str, str | None]
+    """Empty, or with a ``version``: None is the newest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSchedule(ScheduleCommand):
+    """Let a schedule rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSchedule(ScheduleCommand):
+    """Let a paused schedule go on with its next occurrence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteSchedule(ScheduleCommand):
+    """Forget a schedule; its runs go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseSteps:
     """Take back steps that could not be handed over; they are due again after ``retry_in``."""
 
@@ -155,6 +216,11 @@ Command = (
     | RescueSteps
     | StopStep
     | CancelRun
+    | CreateSchedule
+    | UpdateSchedule
+    | PauseSchedule
+    | ResumeSchedule
+    | DeleteSchedule
     | ReleaseSteps
     | RetrySteps
     | DiscardSteps

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflow_engine.errors import EventRefused
-from workflow_engine.model import run_events, step_events
+from workflow_engine.model import run_events, schedule_events, step_events
 from workflow_engine.model.payload_fields import (
     MESSAGE_LIMIT,
     PAYLOAD_LIMIT,
@@ -67,6 +67,13 @@ CATALOGUE: dict[str, type[Payload]] = {
         StepRequeued,
         StepRestored,
         StepDiscarded,
+        schedule_events.ScheduleCreated,
+        schedule_events.ScheduleUpdated,
+        schedule_events.SchedulePaused,
+        schedule_events.ScheduleResumed,
+        schedule_events.ScheduleDeleted,
+        schedule_events.ScheduleFired,
+        schedule_events.ScheduleSkipped,
         SubscriberDeadLettered,
         SubscriberRequeued,
         SubscriberDiscarded,

@@ -26,7 +26,7 @@ class RunSubmitted(Payload):
     """A run was accepted and stored."""
 
     event = "run.submitted"
-    fired_by = "SubmitRun"
+    fired_by = "SubmitRun, FireTimers"
     frequency = "once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", "steps": 5, "initiator": None}
 
@@ -92,7 +92,7 @@ class RunCancelling(Payload):
     """Somebody asked to cancel the run; steps that run are given time to end."""
 
     event = "run.cancelling"
-    fired_by = "CancelRun"
+    fired_by = "CancelRun, FireTimers"
     frequency = "at most once a run"
     example: ClassVar = {"reason": "customer withdrew", "actor": "ada", "running_steps": 1}
 

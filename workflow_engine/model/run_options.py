@@ -92,7 +92,7 @@ def run_options(now: datetime, *, expires_in: float | timedelta | None = None, *
         if values.get("expires_at") is not None:
             raise InvalidInput("expires_in", "says when the run expires, and so does expires_at: give one of them")
         values["expires_at"] = now + _lifetime(expires_in)
-    return _checked(RunOptions, values)
+    return checked(RunOptions, values)
 
 
 def cancel_options(reason: str | None, actor: str | None) -> CancelOptions:
@@ -101,7 +101,7 @@ def cancel_options(reason: str | None, actor: str | None) -> CancelOptions:
     Raises:
         InvalidInput: it is of the wrong form or too long; the message names it.
     """
-    return _checked(CancelOptions, {"reason": reason, "actor": actor})
+    return checked(CancelOptions, {"reason": reason, "actor": actor})
 
 
 def check_text(field: str, value: object) -> str:
@@ -116,7 +116,12 @@ def check_text(field: str, value: object) -> str:
         raise InvalidInput(field, error.errors()[0]["msg"]) from None
 
 
-def _checked(model: type[Options], values: dict[str, Any]) -> Options:
+def checked(model: type[Options], values: dict[str, Any]) -> Options:
+    """Return values as a model.
+
+    Raises:
+        InvalidInput: one of them is refused; the message names it.
+    """
     try:
         return model(**values)
     except ValidationError as error:

@@ -67,11 +67,11 @@ class EventLog:
             self._moment = rows[0].occurred_at
         return [event_record(row) for row in rows]
 
-    def append_notices(self, events: Sequence[Event], *, namespace: str) -> None:
+    def append_notices(self, events: Sequence[Event], *, namespace: str) -> list[EventRecord]:
         """Add facts that are not about a run, in the order given."""
         if not events:
-            return
-        self._connection.execute(
+            return []
+        rows = self._connection.execute(
             _APPEND_NOTICES,
             {
                 "namespace": namespace,
@@ -79,6 +79,7 @@ class EventLog:
                 "data": [event.data for event in events],
             },
         )
+        return [event_record(row) for row in rows]
 
     def read(self, after: int, limit: int) -> list[EventRecord]:
         """Return up to ``limit`` committed events after a position; a smaller one may still be committed later."""

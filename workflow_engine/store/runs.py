@@ -86,6 +86,7 @@ class Runs:
                 "agent": options.agent,
                 "initiator": options.initiator,
                 "traceparent": options.traceparent,
+                "schedule_id": command.schedule_id,
                 "sinks": roots.sinks,
                 "scheduled_at": options.scheduled_at,
                 "due_at": options.due_at,

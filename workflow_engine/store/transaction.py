@@ -20,6 +20,7 @@ from workflow_engine.store.plans import Plans
 from workflow_engine.store.readiness import Readiness
 from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.runs import Runs
+from workflow_engine.store.schedules import Schedules
 from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
 from workflow_engine.store.timers import Timers
@@ -75,6 +76,11 @@ class Transaction:
     def event_log(self) -> EventLog:
         """The event log."""
         return EventLog(self.connection)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The schedules and their occurrences."""
+        return Schedules(self.connection)
 
     @cached_property
     def workers(self) -> Workers:

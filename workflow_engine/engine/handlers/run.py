@@ -30,7 +30,8 @@ class Submitted:
 def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> Outcome:
     """Store a run; dispatch its roots unless it is scheduled for later or somebody else's transaction decides."""
     plan = scope.plan(command.plan_id)
-    dispatch = not deferred and command.options.scheduled_at is None
+    is_due = command.options.scheduled_at is None or command.schedule_id is not None
+    dispatch = is_due and not deferred
     roots = RootSteps(
         names=plan.names(plan.roots),
         dispatched=[

@@ -91,6 +91,11 @@ class Scope:
         if facts:
             self.told.add(self.tx.event_log.append(facts))
 
+    def publish_notices(self, namespace: str, *events: Event) -> None:
+        """Append facts that are about no run."""
+        if events:
+            self.told.add(self.tx.event_log.append_notices(events, namespace=namespace))
+
     def tell(
         self, run: RunEnvelope, occurred_at: datetime, events: Callable[[], Iterable[tuple[Event, str | None]]]
     ) -> None:

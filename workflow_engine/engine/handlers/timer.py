@@ -10,6 +10,7 @@ from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.overdue import fail_overtime, fail_silent
 from workflow_engine.engine.handlers.readiness import hand_out
 from workflow_engine.engine.handlers.run import expire_runs
+from workflow_engine.engine.handlers.schedule import fire_schedules
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Outcome
 from workflow_engine.ids import RunId
@@ -46,7 +47,8 @@ def _fire(kind: str, timers: Sequence[Timer], scope: Scope) -> tuple[Dispatch, .
     except Exception:
         if len(timers) > 1:
             return tuple(dispatch for timer in timers for dispatch in _fire(kind, [timer], scope))
-        logger.exception("timer %s of %s cannot be fired; it is tried again", kind, timers[0].run_id)
+        subject = timers[0].run_id or f"schedule {timers[0].schedule_id}"
+        logger.exception("timer %s of %s cannot be fired; it is tried again", kind, subject)
         scope.tx.timers.postpone(timers[0], POSTPONED)
         return ()
 
@@ -69,6 +71,7 @@ _FIRE: Final[Mapping[TimerKind, Fire]] = {
     TimerKind.RUN_EXPIRY: _run_expiry,
     TimerKind.HEARTBEAT: fail_silent,
     TimerKind.STEP_TIMEOUT: fail_overtime,
+    TimerKind.SCHEDULE: fire_schedules,
 }
 
 KINDS: Final = tuple(kind.value for kind in _FIRE)

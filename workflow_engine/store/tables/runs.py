@@ -82,6 +82,7 @@ runs = Table(
     Column("agent", String(100)),
     Column("initiator", String(200)),
     Column("traceparent", Text),
+    Column("schedule_id", BigInteger),
     Column("error", JSONB),
     Column("sinks_left", Integer, nullable=False),
     _moment("created_at", nullable=False, server_default=NOW),
@@ -106,6 +107,13 @@ runs = Table(
     Index("runs_newest_idx", "namespace", "created_at", "id"),
     Index("runs_workflow_idx", "namespace", "workflow", "created_at"),
     Index("runs_unfinished_idx", "created_at", postgresql_where=text("finished_at IS NULL")),
+    # unfinished_of_schedule.sql
+    Index(
+        "runs_schedule_idx",
+        "schedule_id",
+        "id",
+        postgresql_where=text("schedule_id IS NOT NULL AND finished_at IS NULL"),
+    ),
     postgresql_with={"fillfactor": "80"},  # state and sinks_left change in place (HOT)
 )
 

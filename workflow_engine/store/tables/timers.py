@@ -23,6 +23,8 @@ timers = Table(
     Index("timers_due_idx", "due_at"),
     # the trigger of finished runs
     Index("timers_run_idx", "run_id"),
+    # the trigger of schedules
+    Index("timers_schedule_idx", "schedule_id", postgresql_where=text("schedule_id IS NOT NULL")),
     # one for all the steps of a run that become ready at the same moment
     Index("timers_step_ready_key", "run_id", "due_at", unique=True, postgresql_where=text("kind = 'step_ready'")),
     comment="Moments in the future of runs and schedules; whoever fires one deletes it in the same transaction.",

@@ -1,0 +1,6 @@
+-- find_schedule.sql: a schedule by its name. Index: schedules_name_key.
+SELECT id, namespace, name, workflow, version, input, options, cron, rrule, time_zone, starts_at, ends_at, anchor_at,
+       catch_up, overlap, paused_at, next_at, last_at, created_at, updated_at
+  FROM schedules
+ WHERE namespace = %(namespace)s
+   AND name = %(name)s
