@@ -12,7 +12,7 @@ import pytest
 from tests.support.histories import prove_every_run
 from tests.support.processes import wait_until
 from tests.support.recording import RecordingDispatcher, claim, complete, fail, key, lose
-from workflow_engine import Workflow
+from workflow_engine import Retry, Workflow
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.clock import SystemClock
 from workflow_engine.definitions.registry import Registry
@@ -25,9 +25,11 @@ from workflow_engine.engine.resender import ResendService
 from workflow_engine.engine.timekeeper import TimekeeperService
 from workflow_engine.model.commands import ReleaseSteps, StepAttempt, StopStep
 from workflow_engine.model.run import FINAL_RUN_STATES
+from workflow_engine.model.timers import TimerKind
 from workflow_engine.store.transaction import Store
 
 RUNS = 60
+TRIED_AGAIN = Retry(max_attempts=10, base_delay=0.01)
 SOON = timedelta(milliseconds=10)
 
 
@@ -105,6 +107,8 @@ class Chaos:
             release = ReleaseSteps(attempts=[StepAttempt(**key(message))], reason="unknown here", retry_in=SOON)
             self.processor.execute(release)
         elif claim(self.processor, message, worker) is not None:
+            if self.random.random() < 0.1:
+                self._fall_silent(message)
             self.end(message)
 
     def end(self, message: Dispatch) -> None:
@@ -125,6 +129,12 @@ class Chaos:
                 complete(self.processor, message)
             else:
                 self._forget(message)
+
+    def _fall_silent(self, message: Dispatch) -> None:
+        """A timer strikes while the attempt ends in some way, or before."""
+        with self._store.single() as tx:
+            tx.timers.set_attempt(StepAttempt(**key(message)), {TimerKind.HEARTBEAT: self.random.random() / 100})
+        self._stopping.wait(self.random.random() / 50)
 
     def _forget(self, message: Dispatch) -> None:
         """The claim's answer was lost: the worker does not know that it holds the attempt, and says so later."""
@@ -153,7 +163,7 @@ def random_workflow(random: Random, on_failure: str) -> Workflow:
     workflow = Workflow(f"chaos_{uuid4().hex[:8]}", on_failure=on_failure)
     for number in range(random.randint(1, 14)):
         parents = [f"s{earlier}" for earlier in range(number) if random.random() < 0.3]
-        workflow.step(name=f"s{number}", after=parents)(lambda ctx: None)
+        workflow.step(name=f"s{number}", after=parents, retry=TRIED_AGAIN)(lambda ctx: None)
     return workflow
 
 
