@@ -33,8 +33,6 @@ from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.retrying import Retried, retry_steps
-from workflow_engine.engine.handlers.scope import Scope
-from workflow_engine.engine.outcome import Told
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import CancelRun, DiscardSteps, ProcessReadiness, RetrySteps
@@ -425,8 +423,7 @@ def test_a_retry_costs_the_same_statements_however_wide_the_run_is(
 def under_way(processor: Processor, store: Store, run_id: RunId) -> Iterator[None]:
     """Retry in a transaction that commits at the end of the block."""
     with store.transaction() as tx:
-        scope = Scope(tx=tx, plans=processor._plans, loss_limit=2, told=Told(wanted=frozenset()))
-        retry_steps(RetrySteps(run_id=run_id), scope)
+        retry_steps(RetrySteps(run_id=run_id), processor._scope(tx))
         yield
 
 
