@@ -99,6 +99,20 @@ class Orchestration(_Section):
     classification: tuple[Classification, ...] = Field(
         default=(), max_length=1_000, description="Rules about notifications, before the built-in ones."
     )
+    priority_aging_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        description="How long a step that the coordinator hands out has waited when it becomes more urgent by a rank, "
+        "at most `critical`; 0: age does not count.",
+    )
+
+    @field_validator("priority_aging_seconds")
+    @classmethod
+    def _is_off_or_long(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("must be 0 (off) or at least 1")
+        return value
 
 
 class Settings(BaseSettings):

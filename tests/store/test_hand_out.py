@@ -15,6 +15,7 @@ from tests.support.recording import (
     submit,
 )
 from workflow_engine.engine.processor import Processor
+from workflow_engine.ids import RunId
 from workflow_engine.model.commands import ProcessReadiness, ReleaseSteps, StepAttempt
 from workflow_engine.store.transaction import Store
 
@@ -167,3 +168,63 @@ def test_due_steps_that_somebody_holds_keep_no_coordinator_waiting(
         assert processor.execute(ProcessReadiness(limit=10)).number == 1
 
     assert [message.run_id for message in dispatcher.sent] == [free]
+
+
+def aged(store: Store, ages: dict[RunId, float]) -> None:
+    """Let the steps of runs have been ready for so many seconds."""
+    with store.single() as tx:
+        for run_id, seconds in ages.items():
+            tx.connection.execute(
+                "UPDATE steps SET ready_at = clock_timestamp() - make_interval(secs => %s) WHERE run_id = %s",
+                [seconds, run_id],
+            )
+
+
+def submit_held_back(processor: Processor, dispatcher: RecordingDispatcher, *priorities: int) -> list[RunId]:
+    """Store runs of a step each that the broker does not take yet."""
+    dispatcher.is_down = True
+    runs = [submit(processor, graph({"a": ()}), priority=priority) for priority in priorities]
+    dispatcher.is_down = False
+    return runs
+
+
+def test_what_has_waited_is_handed_out_before_what_is_more_urgent_but_new(
+    store: Store, dispatcher: RecordingDispatcher
+) -> None:
+    processor = Processor(store, dispatcher, aging=timedelta(seconds=60))
+    old_low, new_high, new_low, ancient = submit_held_back(processor, dispatcher, 0, 2, 0, 1)
+    aged(store, {old_low: 190, new_high: 10, new_low: 10, ancient: 3_600 * 24 * 365})
+
+    for _ in range(4):  # a limit is in force: one at a time
+        processor.execute(ProcessReadiness(limit=1))
+
+    sent = [(message.run_id, message.priority) for message in dispatcher.sent]
+    assert sent == [(ancient, 3), (old_low, 3), (new_high, 2), (new_low, 0)]
+    with store.single() as tx:
+        told = [event for event in tx.event_log.read(0, 100) if event.name == "step.dispatched"]
+    assert [event.run_id for event in told if event.data["triggered_by"] == "step_ready"] == [run for run, _ in sent]
+
+
+def test_a_low_step_is_not_overtaken_for_ever_by_a_stream_of_high_ones(
+    store: Store, dispatcher: RecordingDispatcher
+) -> None:
+    processor = Processor(store, dispatcher, aging=timedelta(seconds=60))
+    (low,) = submit_held_back(processor, dispatcher, 0)
+
+    for minute in range(3):
+        assert low not in {message.run_id for message in dispatcher.sent}
+        (urgent,) = submit_held_back(processor, dispatcher, 2)
+        aged(store, {low: 60 * minute + 1, urgent: 0.5})
+        processor.execute(ProcessReadiness(limit=1))
+
+    assert [message.run_id for message in dispatcher.sent][2] == low  # as urgent as they are by then, and older
+
+
+def test_age_does_not_count_where_it_is_switched_off(store: Store, dispatcher: RecordingDispatcher) -> None:
+    processor = Processor(store, dispatcher, aging=timedelta(0))
+    old_low, new_high = submit_held_back(processor, dispatcher, 0, 2)
+    aged(store, {old_low: 86_400, new_high: 1})
+
+    processor.execute(ProcessReadiness(limit=10))
+
+    assert [(each.run_id, each.priority) for each in dispatcher.sent] == [(new_high, 2), (old_low, 0)]

@@ -98,6 +98,14 @@ def test_a_setting_of_no_meaning_in_the_file_is_refused(folder: Path) -> None:
         Settings()
 
 
+@pytest.mark.parametrize("value", ["-1", "0.5", "86401", "nan"])
+def test_an_age_that_raises_priority_is_off_or_a_second_at_least(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("WFE_ORCHESTRATION__PRIORITY_AGING_SECONDS", value)
+
+    with pytest.raises(ConfigurationError, match=r"^WFE_ORCHESTRATION__PRIORITY_AGING_SECONDS: "):
+        Settings()
+
+
 def test_a_heartbeat_must_fit_twice_into_the_lease() -> None:
     assert Settings(lease_seconds=2, heartbeat_seconds=1).heartbeat_seconds == 1
     with pytest.raises(ConfigurationError, match="WFE_HEARTBEAT_SECONDS must be at most half of WFE_LEASE_SECONDS"):

@@ -129,6 +129,7 @@ class Engine:
             self.store,
             self.dispatcher,
             loss_limit=self.settings.loss_limit,
+            aging=timedelta(seconds=self.settings.orchestration.priority_aging_seconds),
             announcer=self._announcer,
             room=self.dispatcher.room,
         )

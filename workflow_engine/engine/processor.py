@@ -1,6 +1,7 @@
 """The command processor: one command, one transaction; effects after the commit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from workflow_engine.engine.announcer import Announcer
@@ -32,6 +33,7 @@ class Processor:
         dispatcher: Dispatcher,
         *,
         loss_limit: int = 3,
+        aging: timedelta = timedelta(0),
         announcer: Announcer | None = None,
         room: Callable[[], int | None] = lambda: None,
     ) -> None:
@@ -42,6 +44,7 @@ class Processor:
         self._store = store
         self._dispatcher = dispatcher
         self._loss_limit = loss_limit
+        self._aging = aging
         self._announcer = announcer or Announcer()
         self._room = room
         self._plans = PlanCache()
@@ -131,7 +134,14 @@ class Processor:
 
     def _scope(self, tx: Transaction) -> Scope:
         told = Told(wanted=self._announcer.wanted)
-        return Scope(tx=tx, plans=self._plans, loss_limit=self._loss_limit, told=told, room=self._room)
+        return Scope(
+            tx=tx,
+            plans=self._plans,
+            loss_limit=self._loss_limit,
+            told=told,
+            room=self._room,
+            aging=self._aging,
+        )
 
 
 _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from workflow_engine.definitions.policies import Priority
 from workflow_engine.ids import RunId
 from workflow_engine.store.statements import statement
 from workflow_engine.store.steps import DueStep, due_step
@@ -31,13 +32,21 @@ class Readiness:
         """Work on the given connection."""
         self._connection = connection
 
-    def dispatch(self, limit: int | None, run_ids: Sequence[RunId] | None = None) -> list[DueStep]:
+    def dispatch(
+        self, limit: int | None, run_ids: Sequence[RunId] | None = None, *, aging: timedelta = timedelta(0)
+    ) -> list[DueStep]:
         """Move up to ``limit`` steps that are ready, of these runs or of any, to ``dispatched``.
 
         They come most urgent first, equals as they became due; those that another transaction is moving are left to it.
+        Each ``aging`` that a step has waited makes it more urgent by a rank, up to ``critical``; 0: age does not count.
         """
-        ids = None if run_ids is None else list(run_ids)
-        rows = self._connection.execute(_DISPATCH_READY, {"limit": limit, "run_ids": ids}).fetchall()
+        asked = {
+            "limit": limit,
+            "run_ids": None if run_ids is None else list(run_ids),
+            "aging": aging.total_seconds(),
+            "highest": Priority.CRITICAL.rank,
+        }
+        rows = self._connection.execute(_DISPATCH_READY, asked).fetchall()
         rows.sort(key=lambda row: (-row.priority, row.due_at, row.run_id, row.position))
         return [due_step(row, row.due_at, row.waited) for row in rows]
 

@@ -40,7 +40,8 @@ def hand_out(
     room = scope.room()
     if room == 0:
         return HandedOut(waited=()), ()
-    due = scope.tx.readiness.dispatch(min((each for each in (limit, room) if each is not None), default=None), run_ids)
+    most = min((each for each in (limit, room) if each is not None), default=None)
+    due = scope.tx.readiness.dispatch(most, run_ids, aging=scope.aging)
     scope.append(
         [
             Fact(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from workflow_engine.engine.outcome import Told
 from workflow_engine.engine.plan_cache import PlanCache
@@ -59,6 +59,8 @@ class Scope:
     told: Told
     room: Callable[[], int | None]
     """How many ready steps it makes sense to take for sending; None: any number."""
+    aging: timedelta = timedelta(0)
+    """How long a ready step waits before it is more urgent by a rank; 0: it never is."""
     _causes: dict[RunId, str] = field(default_factory=dict)
 
     def plan(self, plan_id: int) -> Plan:

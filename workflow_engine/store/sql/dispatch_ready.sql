@@ -1,14 +1,20 @@
 -- dispatch_ready.sql: take steps whose time has come, most urgent first; what another coordinator is taking is skipped.
+-- Waiting makes urgent: a rank for each `aging` seconds, up to the highest, so that nothing is overtaken for ever.
 WITH due AS (
     SELECT steps.run_id, steps.position, steps.ready_at, runs.plan_id, runs.traceparent, plan_steps.name, plan_steps.queue,
-           coalesce(runs.priority, plan_steps.priority) AS priority
+           CASE WHEN %(aging)s > 0
+                THEN least(
+                         greatest(%(highest)s, coalesce(runs.priority, plan_steps.priority)),
+                         coalesce(runs.priority, plan_steps.priority)
+                         + floor(extract(epoch FROM clock_timestamp() - steps.ready_at) / %(aging)s)::integer)
+                ELSE coalesce(runs.priority, plan_steps.priority) END AS priority
       FROM steps
       JOIN runs ON runs.id = steps.run_id AND runs.state IN ('pending', 'running')
       JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position
      WHERE steps.ready_at <= clock_timestamp()
        AND steps.state IN ('ready', 'retrying')
        AND (%(run_ids)s::uuid[] IS NULL OR steps.run_id = ANY(%(run_ids)s::uuid[]))
-     ORDER BY coalesce(runs.priority, plan_steps.priority) DESC, steps.ready_at
+     ORDER BY priority DESC, steps.ready_at
      LIMIT %(limit)s
        FOR UPDATE OF steps SKIP LOCKED
 )
