@@ -7,6 +7,8 @@ import pytest
 from tests.faults.kinds import FAULTS
 from tests.faults.site import Site, SiteMaker
 
+LONG_FORM = {"kill_a_workers_main_process", "lock_a_table", "freeze_the_broker"}
+"""Left to the long form, for the sake of CI's time; storms have them too."""
 AT_ONCE = ["kill_a_pool_child", "kill_a_worker", "kill_a_coordinator", "flush_the_broker", "cut_every_connection"]
 
 
@@ -17,7 +19,9 @@ def site(new_site: SiteMaker) -> Iterator[Site]:
         yield made
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG_FORM else []) for name in FAULTS]
+)
 def test_a_fault_loses_and_doubles_nothing(site: Site, name: str) -> None:
     runs, moved = site.submit_a_mix(4), site.messages_moved
     site.wait_for_progress(runs)
@@ -28,6 +32,7 @@ def test_a_fault_loses_and_doubles_nothing(site: Site, name: str) -> None:
     site.finish(runs)
 
 
+@pytest.mark.slow
 def test_faults_that_come_together_lose_and_double_nothing(site: Site) -> None:
     runs = site.submit_a_mix(4)
     site.wait_for_progress(runs)
