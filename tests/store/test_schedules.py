@@ -336,6 +336,17 @@ def test_a_change_takes_effect_at_once(bench: Bench) -> None:
     assert bench.client.schedules.update("nightly", version=None).version is None
 
 
+def test_a_change_of_anything_but_the_rule_leaves_it_counting_from_where_it_did(bench: Bench) -> None:
+    made = bench.create(rrule="FREQ=DAILY", cron=None)
+
+    kept = bench.client.schedules.update("nightly", time_zone="Etc/GMT-1", end=SOON)
+    begun = bench.client.schedules.update("nightly", rrule="FREQ=DAILY", start=SOON - HOUR)
+
+    assert (kept.anchor_at, kept.ends_at) == (made.anchor_at, SOON)
+    assert kept.next_at == made.anchor_at + timedelta(days=1)
+    assert begun.anchor_at == begun.next_at == SOON - HOUR
+
+
 def test_a_paused_schedule_that_is_changed_stays_paused(bench: Bench) -> None:
     bench.create()
     bench.client.schedules.pause("nightly")

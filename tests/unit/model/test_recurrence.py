@@ -161,7 +161,7 @@ def calendar_rules(draw: st.DrawFn) -> tuple[str, Matches, bool]:
 changes = st.sampled_from([(zone, change) for zone, found in CHANGES.items() for change in found])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(change=changes, rule=cron_rules(), hours=st.integers(-30, 20), seconds=st.integers(0, 59))
 def test_cron_fires_as_a_walk_through_every_minute_says(
     change: tuple[str, datetime], rule: tuple[str, Matches, bool], hours: int, seconds: int
@@ -178,7 +178,7 @@ def test_cron_fires_as_a_walk_through_every_minute_says(
     assert [each for each in found if each < ends] == [each for each in expected if each > asked][:60]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(change=changes, rule=calendar_rules(), hours=st.integers(-30, 20))
 def test_an_rrule_fires_as_a_walk_through_every_minute_says(
     change: tuple[str, datetime], rule: tuple[str, Matches, bool], hours: int

@@ -30,7 +30,6 @@ from workflow_engine.model.schedule import (
     Overlap,
     ScheduleRecord,
     Terms,
-    Timing,
     due_occurrences,
     options_of_every_run,
     options_of_occurrence,
@@ -44,7 +43,8 @@ BATCH: Final = 100
 """Runs that one transaction starts, and running ones that it cancels for them."""
 KEEP: Final = timedelta(days=90)
 """How long it is kept what became of an occurrence."""
-_RULE: Final = frozenset({"cron", "rrule", "time_zone", "start", "end"})
+_RULE: Final = frozenset({"cron", "rrule"})
+_TIMES: Final = _RULE | {"time_zone", "start", "end"}
 """What decides when a schedule fires next."""
 
 
@@ -80,8 +80,10 @@ def update_schedule(command: UpdateSchedule, scope: Scope) -> Outcome:
         version=command.version.get("version", found.version),
     )
     _check_version(command, found.workflow, terms.version, scope)
-    if not _RULE.isdisjoint(command.timing):
-        terms = _timed_anew(terms, timing, scope.tx.schedules.now().replace(microsecond=0))
+    if not _TIMES.isdisjoint(command.timing):
+        now = scope.tx.schedules.now()
+        begins = found.anchor_at if _RULE.isdisjoint(command.timing) else now.replace(microsecond=0)
+        terms = _timed_anew(terms, timing.start or begins, now)
     saved = scope.tx.schedules.save(found.id, terms, command.input)
     changed = sorted({*command.timing, *command.options, *command.version, *(["input"] if command.input else [])})
     scope.publish_notices(command.namespace, publisher.schedule_updated(saved, changed, command.actor))
@@ -203,9 +205,8 @@ def _last_of(due: Due) -> datetime | None:
     return max([*due.fire, *(each.last for each in due.skipped)], default=None)
 
 
-def _timed_anew(terms: Terms, timing: Timing, now: datetime) -> Terms:
-    anchor = timing.start or now
-    next_at = timing.first(anchor, now)
+def _timed_anew(terms: Terms, anchor: datetime, now: datetime) -> Terms:
+    next_at = terms.timing.first(anchor, now)
     return replace(terms, anchor_at=anchor, next_at=None if terms.paused_at is not None else next_at)
 
 
