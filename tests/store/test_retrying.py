@@ -152,7 +152,7 @@ def test_an_attempt_whose_process_cannot_speak_is_tried_again_within_the_new_bud
     """As after a hard time limit: the worker's main process reports it, and has not seen the claim."""
     workflow = Workflow(f"mute_{uuid4().hex[:8]}")
     workflow.step(name="a", retry=Retry(max_attempts=2, base_delay=0))(lambda ctx: None)
-    runtime = StepRuntime(processor, Registry([workflow]), WorkerIdentity(), result_limit=1_000)
+    runtime = StepRuntime(processor, Registry([workflow]), WorkerIdentity(), store=store, result_limit=1_000)
     run_id = submit(processor, workflow)
 
     def time_out() -> str:
