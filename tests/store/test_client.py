@@ -1,6 +1,7 @@
 """What a client refuses at the door, and what it answers; nothing of a refused call is stored."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,24 @@ from workflow_engine.store.transaction import Store
 def client(store: Store, processor: Processor) -> WorkflowClient:
     """A client whose messages are kept, not sent."""
     return WorkflowClient(store, processor, Registry(), SystemClock(), namespace="default", input_limit=10_000)
+
+
+class WrongClock:
+    """A host's clock that is a year ahead."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(days=366)
+
+
+def test_the_lifetime_of_a_run_is_counted_by_the_databases_clock(store: Store, processor: Processor) -> None:
+    client = WorkflowClient(store, processor, Registry(), WrongClock(), namespace="default", input_limit=10_000)
+
+    run = client.submit(graph({"a": ()}), expires_in=3_600)
+
+    with store.single() as tx:
+        query = "SELECT expires_at - created_at AS lifetime FROM runs WHERE id = %s"
+        row: Any = tx.connection.execute(query, [run.id]).fetchone()
+    assert timedelta(minutes=59) < row.lifetime <= timedelta(hours=1)
 
 
 @pytest.mark.parametrize("said", [{"reason": "a\x00"}, {"reason": "\ud800"}, {"reason": "x" * 2_001}, {"reason": 7}])

@@ -25,6 +25,7 @@ from workflow_engine.model.run import RunState
 from workflow_engine.model.run_options import RunOptions, check_text, run_options
 from workflow_engine.model.workers import WorkerRecord
 from workflow_engine.plan.compiler import compile_plan
+from workflow_engine.store.clock import DatabaseClock
 from workflow_engine.store.session import caller_transaction
 from workflow_engine.store.transaction import Store
 from workflow_engine.store.views import RunFilter, WorkflowRecord
@@ -192,7 +193,9 @@ class WorkflowClient:
         """Check what is said about a run; unless it says otherwise, the run is part of the trace it is submitted in."""
         if "traceparent" not in given:
             given = {**given, "traceparent": current_traceparent()}
-        return run_options(self._clock.now(), **given)
+        # The coordinator decides by PostgreSQL's clock when the time is over; asking costs a round trip.
+        clock = self._clock if given.get("expires_in") is None else DatabaseClock(self._store)
+        return run_options(clock.now(), **given)
 
     def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
         plan_id, text = self._accepted(workflow, value, version)
