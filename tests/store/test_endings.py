@@ -23,9 +23,7 @@ from tests.support.recording import (
     submit,
 )
 from workflow_engine.engine.dispatcher import Dispatch
-from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.handlers.step import complete_ending_step
-from workflow_engine.engine.outcome import Told
 from workflow_engine.engine.processor import Processor
 from workflow_engine.model.commands import CancelRun, CompleteStep, ProcessReadiness, StepAttempt, StopStep
 from workflow_engine.store.transaction import Store
@@ -272,9 +270,8 @@ def test_two_last_steps_that_end_at_once_do_not_both_leave_it_to_the_other(
 
     with ThreadPoolExecutor(1) as thread:
         with store.transaction() as tx:  # the first has asked whether the run is over, and not committed yet
-            told = Told(wanted=frozenset())
             command = CompleteStep(**key(messages[0]), result="1", seconds=0.1, claim=A_CLAIM)
-            complete_ending_step(command, Scope(tx=tx, plans=processor._plans, loss_limit=1, told=told))
+            complete_ending_step(command, processor._scope(tx))
             second = thread.submit(complete, processor, messages[1])
             wait_until(lambda: second.done() or _somebody_waits(store), within=5)
         second.result(timeout=5)
