@@ -33,18 +33,25 @@ class Readiness:
         self._connection = connection
 
     def dispatch(
-        self, limit: int | None, run_ids: Sequence[RunId] | None = None, *, aging: timedelta = timedelta(0)
+        self,
+        limit: int | None,
+        run_ids: Sequence[RunId] | None = None,
+        *,
+        aging: timedelta = timedelta(0),
+        relaxed: bool = False,
     ) -> list[DueStep]:
         """Move up to ``limit`` steps that are ready, of these runs or of any, to ``dispatched``.
 
         They come most urgent first, equals as they became due; those that another transaction is moving are left to it.
         Each ``aging`` that a step has waited makes it more urgent by a rank, up to ``critical``; 0: age does not count.
+        With ``relaxed``, the transaction's commit does not wait for the disk.
         """
         asked = {
             "limit": limit,
             "run_ids": None if run_ids is None else list(run_ids),
             "aging": aging.total_seconds(),
             "highest": Priority.CRITICAL.rank,
+            "relaxed": relaxed,
         }
         rows = self._connection.execute(_DISPATCH_READY, asked).fetchall()
         rows.sort(key=lambda row: (-row.priority, row.due_at, row.run_id, row.position))

@@ -29,19 +29,30 @@ class HandedOut:
 
 def process_readiness(command: ProcessReadiness, scope: Scope) -> Outcome:
     """Dispatch steps that are ready; the value is a ``HandedOut``."""
-    handed, sent = hand_out(scope, limit=command.limit, run_ids=command.run_ids, triggered_by=command.triggered_by)
+    handed, sent = hand_out(
+        scope, limit=command.limit, run_ids=command.run_ids, triggered_by=command.triggered_by, relaxed=True
+    )
     return Outcome(value=handed, dispatches=sent)
 
 
 def hand_out(
-    scope: Scope, *, limit: int | None, run_ids: Sequence[RunId] | None, triggered_by: str
+    scope: Scope,
+    *,
+    limit: int | None,
+    run_ids: Sequence[RunId] | None,
+    triggered_by: str,
+    relaxed: bool = False,
 ) -> tuple[HandedOut, tuple[Dispatch, ...]]:
-    """Move ready steps to ``dispatched`` and say so; return what is to be sent: nothing while the broker is away."""
+    """Move ready steps to ``dispatched`` and say so; return what is to be sent: nothing while the broker is away.
+
+    With ``relaxed``, the transaction does nothing else, and its commit need not wait for the disk: what a crash of
+    PostgreSQL forgets is ready again, and the message that was sent for it claims nothing.
+    """
     room = scope.room()
     if room == 0:
         return HandedOut(waited=()), ()
     most = min((each for each in (limit, room) if each is not None), default=None)
-    due = scope.tx.readiness.dispatch(most, run_ids, aging=scope.aging)
+    due = scope.tx.readiness.dispatch(most, run_ids, aging=scope.aging, relaxed=relaxed)
     scope.append(
         [
             Fact(

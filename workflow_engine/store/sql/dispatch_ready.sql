@@ -1,5 +1,6 @@
 -- dispatch_ready.sql: take steps whose time has come, most urgent first; what another coordinator is taking is skipped.
 -- Waiting makes urgent: a rank for each `aging` seconds, up to the highest, so that nothing is overtaken for ever.
+-- Relaxed, its commit does not wait for the disk: what a crash forgets is ready again, and its message claims nothing.
 WITH due AS (
     SELECT steps.run_id, steps.position, steps.ready_at, runs.plan_id, runs.traceparent, plan_steps.name, plan_steps.queue,
            CASE WHEN %(aging)s > 0
@@ -26,4 +27,5 @@ UPDATE steps
    AND steps.state IN ('ready', 'retrying')
 RETURNING steps.run_id::text AS run_id, steps.position, steps.attempt, due.plan_id, due.name, due.queue, due.priority,
           due.traceparent, due.ready_at AS due_at,
-          extract(epoch FROM clock_timestamp() - due.ready_at)::float8 AS waited
+          extract(epoch FROM clock_timestamp() - due.ready_at)::float8 AS waited,
+          CASE WHEN %(relaxed)s THEN set_config('synchronous_commit', 'off', true) END AS commits
