@@ -1,5 +1,6 @@
 """When a cron expression or an RRULE fires by the clock on the wall: times without a zone, in order."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -28,6 +29,17 @@ _NICKNAMES: Final = {
 _PARTS: Final = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYSETPOS"}) | {
     f"BY{each}" for each in ("MONTH", "MONTHDAY", "YEARDAY", "WEEKNO", "DAY", "HOUR", "MINUTE", "SECOND")
 }
+_RANGES: Final = {
+    "BYMONTH": (1, 12, False),
+    "BYMONTHDAY": (1, 31, True),
+    "BYYEARDAY": (1, 366, True),
+    "BYWEEKNO": (1, 53, True),
+    "BYSETPOS": (1, 366, True),
+    "BYHOUR": (0, 23, False),
+    "BYMINUTE": (0, 59, False),
+    "BYSECOND": (0, 59, False),
+}
+"""The lowest and highest number of a part, and whether it may be counted from the end, with a minus sign."""
 _DAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _CHOOSE_DAYS: Final = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY")
 _LENGTHS: Final = {
@@ -148,11 +160,23 @@ def _parts_of(text: str) -> dict[str, str]:
         if name not in _PARTS or not value or name in parts:
             raise InvalidInput("rrule", f"{part!r} is not a part of an RRULE, or comes twice")
         parts[name] = value
+    for name in parts.keys() & _RANGES.keys():
+        _check_numbers(name, parts[name])
     if parts.get("FREQ") == "SECONDLY" or "," in parts.get("BYSECOND", ""):
         raise InvalidInput("rrule", "would fire more often than once a minute, which no schedule may")
     if parts.get("FREQ") not in _FREQUENCIES:
         raise InvalidInput("rrule", f"FREQ must be one of {', '.join(_FREQUENCIES)}, not {parts.get('FREQ')!r}")
     return parts
+
+
+def _check_numbers(name: str, value: str) -> None:
+    """Refuse what dateutil would take and stumble over later."""
+    lowest, highest, from_the_end = _RANGES[name]
+    sign = "[+-]?" if from_the_end else ""
+    for each in value.split(","):
+        if not re.fullmatch(f"{sign}[0-9]{{1,3}}", each) or not lowest <= int(each.lstrip("+-")) <= highest:
+            backwards = f", or from -{highest} to -{lowest}" if from_the_end else ""
+            raise InvalidInput("rrule", f"{name} must be from {lowest} to {highest}{backwards}, not {each!r}")
 
 
 def _whole(parts: dict[str, str], name: str, limit: int) -> int:
