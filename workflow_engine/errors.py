@@ -15,6 +15,7 @@
     ├── SubscriberNotFound / DeadLetterNotFound
     ├── WorkflowNotFound / RunNotFound / ScheduleNotFound
     ├── IdempotencyConflict        the same key with another input
+    ├── RunEnded                   a run that has ended cannot be changed
     ├── IllegalTransition          a state change the state machine does not have
     ├── DatabaseUnavailable / DatabaseNotMigrated / BrokerUnavailable
     ├── RunTimeout                 ``run.wait(timeout=…)`` ran out
@@ -123,6 +124,15 @@ class IdempotencyConflict(WorkflowEngineError):
         super().__init__(f"idempotency key {key!r} already belongs to run {run_id}, which has another input")
         self.key = key
         self.run_id = run_id
+
+
+class RunEnded(WorkflowEngineError):
+    """What was asked for is for runs that have not ended; ``state`` is how this one did."""
+
+    def __init__(self, run_id: str, state: str) -> None:
+        super().__init__(f"run {run_id} is {state}: it has ended, and cannot be changed any more")
+        self.run_id = run_id
+        self.state = str(state)
 
 
 class NotDead(WorkflowEngineError):

@@ -45,6 +45,7 @@ from workflow_engine.model.commands import (
     StepAttempt,
     StopStep,
     SubmitRun,
+    UpdateDeadline,
     UpdateSchedule,
 )
 from workflow_engine.model.events import CATALOGUE
@@ -77,8 +78,9 @@ ABOUT_DELIVERY = {
     ("subscriber.replayed", "ReplaySubscriber"),
 }
 """Not by commands about runs, which the processor takes."""
-AGAIN_AND_AGAIN = {"step.dispatched", "step.released"}
-"""An attempt that the broker or a worker could not take never happened, and is dispatched again."""
+AGAIN_AND_AGAIN = {"step.dispatched", "step.released", "run.due_soon", "run.overdue", "run.rescheduled"}
+"""An attempt that the broker or a worker could not take never happened, and is dispatched again; a run may have several
+reminders, and one deadline after the other."""
 
 
 class WatchedProcessor(Processor):
@@ -178,6 +180,13 @@ class Stage:
             )
         )
 
+    def time_out(self, run_id: RunId) -> None:
+        """Let the time run out within which a run must end."""
+        with self.store.single() as tx:
+            tx.connection.execute("UPDATE runs SET created_at = '2020-01-01' WHERE id = %s", [run_id])
+            tx.connection.execute("UPDATE timers SET due_at = now() WHERE run_id = %s", [run_id])
+        self.processor.execute(FireTimers(limit=10))
+
     def release(self, message: Dispatch) -> None:
         attempts = [StepAttempt(**key(message))]
         self.processor.execute(ReleaseSteps(attempts=attempts, reason="unknown here", retry_in=NOW))
@@ -273,6 +282,27 @@ def expires(stage: Stage) -> None:
     stage.processor.execute(FireTimers(limit=10))
 
 
+def is_due_soon(stage: Stage) -> None:
+    due = datetime.now(UTC) + timedelta(minutes=1)
+    stage.submit(graph(CHAIN), due_at=due, remind_before=[600, 120])
+    stage.processor.execute(FireTimers(limit=10))
+
+
+def is_overdue(stage: Stage) -> None:
+    stage.submit(graph(CHAIN), due_at=LONG_AGO)
+    stage.processor.execute(FireTimers(limit=10))
+
+
+def is_rescheduled(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    for _ in range(2):
+        stage.processor.execute(UpdateDeadline(run_id=run_id, due_at=LONG_AGO, actor="ada"))
+
+
+def times_out(stage: Stage) -> None:
+    stage.time_out(stage.submit(graph(CHAIN), timeout=60))
+
+
 def is_cancelled_before_it_starts(stage: Stage) -> None:
     stage.cancel(stage.submit(graph(CHAIN)))
 
@@ -352,6 +382,9 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("run.submitted", "FireTimers"): is_started_by_a_schedule,
     ("run.cancelling", "FireTimers"): is_cancelled_for_the_next_occurrence,
     ("run.expired", "FireTimers"): expires,
+    ("run.due_soon", "FireTimers"): is_due_soon,
+    ("run.overdue", "FireTimers"): is_overdue,
+    ("run.rescheduled", "UpdateDeadline"): is_rescheduled,
     ("step.dispatched", "SubmitRun"): runs_to_its_end,
     ("step.dispatched", "CompleteStep"): runs_to_its_end,
     ("step.dispatched", "ProcessReadiness"): is_tried_again,
@@ -391,6 +424,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
 """For each event and each command that fires it, something in which it does."""
 
 MORE: list[Scenario] = [
+    times_out,
     finds_the_broker_down,
     is_retried("fail_fast"),
     *(ends_after_a_failure(end) for end in (Stage.fail, Stage.lose, Stage.stop, Stage.fall_silent)),
@@ -536,13 +570,21 @@ def test_whatever_commands_come_in_whatever_order_only_declared_events_are_fired
     check(stage)
 
 
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"expires_at": LONG_AGO},
+    {"timeout": 0.01, "due_at": LONG_AGO},
+]
+
+
 def act_at_random(stage: Stage, random: Random) -> None:
     """Do something that may happen at any time, to a new run or to one of the messages on their way."""
     messages = list(stage.broker.sent)
     if not messages or random.random() < 0.2:
         edges = random.choice([PAIR, CHAIN, {"a": (), "b": (), "c": ("a", "b"), "d": ("a",)}])
         workflow = graph(edges, on_failure=random.choice(["fail_fast", "continue"]))
-        stage.submit(workflow, **random.choice([{}, {}, {"expires_at": LONG_AGO}]))
+        stage.submit(workflow, **random.choice(OPTIONS))
         return
     message = random.choice(messages)
     claim(stage.processor, message)

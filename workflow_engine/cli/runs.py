@@ -1,4 +1,4 @@
-"""``wfe runs``: list, show, watch, cancel."""
+"""``wfe runs``: list, show, watch, cancel, reschedule."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,6 +14,7 @@ from workflow_engine.cli.output import (
     as_values,
     describe_error,
     drawing_width,
+    duration,
     length,
     moment,
     moment_briefly,
@@ -23,6 +24,7 @@ from workflow_engine.cli.output import (
     state,
     yielding,
 )
+from workflow_engine.cli.rescheduling import describe_deadline, reschedule
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.client import PAGE_LIMIT
 from workflow_engine.client.handle import RunHandle
@@ -35,7 +37,10 @@ _WIDTH_FOR_ALL: Final = 100
 
 @click.group()
 def runs() -> None:
-    """List, show, watch and cancel runs."""
+    """List, show, watch, cancel and reschedule runs."""
+
+
+runs.add_command(reschedule)
 
 
 @runs.command("list")
@@ -124,6 +129,8 @@ def _show(run: RunHandle) -> None:
             "tags": ", ".join(record.tags) or None,
             "key": record.idempotency_key,
             "submitted": moment(record.created_at),
+            "deadline": describe_deadline(record),
+            "timeout": None if record.timeout is None else duration(record.timeout),
             "took": length(record.started_at, record.finished_at) or None,
             "error": describe_error(record.error) or None,
         }

@@ -11,6 +11,7 @@ from workflow_engine.bootstrap import Engine
 from workflow_engine.cli.actor import own_name
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
+from workflow_engine.cli.lengths import parse_length, parse_lengths
 from workflow_engine.cli.output import as_json_option, print_json
 from workflow_engine.cli.watching import follow, run_as_json
 from workflow_engine.client.handle import RunHandle
@@ -40,6 +41,8 @@ from workflow_engine.model.run import RunState
 )
 @click.option("--agent", help="Whom the run is for.")
 @click.option("--due-at", metavar="TIME", help="ISO 8601 with a time zone: 2030-01-31T12:00:00Z.")
+@click.option("--remind-before", metavar="LENGTHS", help="Tell so long before it is due: 1h,10m.")
+@click.option("--run-timeout", metavar="LENGTH", help="It fails if it takes longer: 90s, 10m, 2h, 1d.")
 @click.option("--scheduled-at", metavar="TIME", help="Do not start before.")
 @click.option("--expires-in", type=float, metavar="SECONDS", help="Give up unless it has started by then.")
 @click.option("--wait", is_flag=True, help="Show its progress until it ends; exit 1 unless it succeeds.")
@@ -119,6 +122,10 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("due_at", "scheduled_at"):
         if name in given:
             given[name] = time_of(name, given[name])
+    if "remind_before" in given:
+        given["remind_before"] = parse_lengths("--remind-before", given["remind_before"])
+    if "run_timeout" in given:
+        given["timeout"] = parse_length("--run-timeout", given.pop("run_timeout"))
     return given
 
 

@@ -67,6 +67,10 @@ class AsyncRunHandle:
         """Cancel the run; False if it had ended already."""
         return await asyncio.to_thread(self._handle.cancel, reason, actor=actor)
 
+    async def reschedule(self, **said: Any) -> bool:
+        """Say anew when the run is due; arguments and errors as ``RunHandle.reschedule``."""
+        return await asyncio.to_thread(lambda: self._handle.reschedule(**said))
+
 
 class AsyncDeadLetters:
     """The steps that failed for good; see ``DeadLetters``."""
@@ -143,6 +147,10 @@ class AsyncWorkflowClient:
     def schedules(self) -> AsyncSchedules:
         """The schedules of this namespace."""
         return AsyncSchedules(self._client.schedules)
+
+    async def reschedule(self, run_id: str, **said: Any) -> bool:
+        """Say anew when a run is due; arguments and errors as ``RunHandle.reschedule``."""
+        return await asyncio.to_thread(lambda: self._client.reschedule(run_id, **said))
 
     async def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""

@@ -78,7 +78,9 @@ class WorkflowClient:
             session: a SQLAlchemy session or connection, or a psycopg connection: the run then exists if and only if
                 that transaction commits, and starts when it does.
             **options: ``idempotency_key``, ``correlation_id``, ``title``, ``description``, ``tags``, ``metadata``,
-                ``agent``, ``initiator``, ``priority``, ``due_at``, ``scheduled_at``, ``expires_at`` or ``expires_in``;
+                ``agent``, ``initiator``, ``priority``, ``due_at``, ``remind_before`` (up to 20 seconds or timedeltas
+                before ``due_at``), ``timeout`` (seconds or a timedelta, in place of the workflow's),
+                ``scheduled_at``, ``expires_at`` or ``expires_in``;
                 ``traceparent``, by default that of the caller's OpenTelemetry span.
 
         Raises:
@@ -157,6 +159,10 @@ class WorkflowClient:
         )
         with self._store.single() as tx:
             return tx.views.page_runs(wanted, limit)
+
+    def reschedule(self, run_id: str, **said: Any) -> bool:
+        """Say anew when a run is due; arguments and errors as ``RunHandle.reschedule``."""
+        return self.run(run_id).reschedule(**said)
 
     def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""

@@ -1,6 +1,8 @@
 """RunHandle: one run, as its submitter sees it."""
 
 import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from threading import Event as Flag
 from time import monotonic
 from typing import Any, Final, Self
@@ -8,10 +10,11 @@ from typing import Any, Final, Self
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, RunNotFound, RunTimeout
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun
+from workflow_engine.model.commands import CancelRun, UpdateDeadline
+from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
-from workflow_engine.model.run_options import cancel_options
+from workflow_engine.model.run_options import cancel_options, deadline_options
 from workflow_engine.model.step import StepState
 from workflow_engine.store.transaction import Store
 
@@ -71,7 +74,7 @@ class RunHandle:
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """The failure that decided the run: ``step``, ``error_class`` and ``message``; None without one."""
+        """The failure that decided the run, if any: ``step`` (None: it timed out), ``error_class`` and ``message``."""
         error = self.record.error
         return None if error is None else dict(error)
 
@@ -126,3 +129,28 @@ class RunHandle:
         """
         said = cancel_options(reason, actor)
         return bool(self._processor.execute(CancelRun(run_id=self.id, reason=said.reason, actor=said.actor)))
+
+    def reschedule(
+        self,
+        *,
+        due_at: datetime | Unsaid | None = UNCHANGED,
+        remind_before: Sequence[float | timedelta] | Unsaid = UNCHANGED,
+        actor: str | None = None,
+    ) -> bool:
+        """Say anew when the run is due and how long before that its reminders come; its timers move at once.
+
+        Args:
+            due_at: with a time zone; None: at no time, and without reminders. What is not given stays as it is.
+            remind_before: seconds or timedeltas, in place of those there were; none: without reminders.
+            actor: who asks.
+
+        Returns:
+            Whether that changed anything.
+
+        Raises:
+            InvalidInput: nothing was given, or something out of bounds; the message names it.
+            RunEnded: the run has ended.
+            RunNotFound: it is not there.
+        """
+        said = deadline_options(due_at=due_at, remind_before=remind_before, actor=actor)
+        return bool(self._processor.execute(UpdateDeadline(run_id=self.id, **said)))

@@ -14,6 +14,7 @@ from workflow_engine.definitions.policies import Priority, Retry
 from workflow_engine.errors import DefinitionError, ResultNotStorable
 
 _LONGEST_TIMEOUT = timedelta(days=7)
+_LONGEST_RUN = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +90,25 @@ def check_timeout(step: str, timeout: float | timedelta | None, option: str = "t
     if not 0 < seconds <= _LONGEST_TIMEOUT.total_seconds():  # infinity and NaN are not, either
         raise DefinitionError(f"step {step!r}: {option} must be more than 0 s and at most 7 days, not {timeout!r}")
     return timedelta(seconds=seconds)
+
+
+def check_run_timeout(where: str, timeout: float | timedelta | None) -> timedelta | None:
+    """Return a workflow's timeout as a timedelta.
+
+    Raises:
+        DefinitionError: not a positive number of seconds, or over 366 days.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float | timedelta):
+        raise DefinitionError(f"{where}: timeout must be seconds or a timedelta, not {timeout!r}")
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    length = timedelta(seconds=seconds) if 0 < seconds <= _LONGEST_RUN.total_seconds() else None
+    if not length:  # infinity and NaN are neither, and less than a microsecond is none
+        raise DefinitionError(
+            f"{where}: timeout must be more than 0 s and at most {_LONGEST_RUN.days} days, not {timeout!r}"
+        )
+    return length
 
 
 def check_priority(where: str, priority: str) -> Priority:

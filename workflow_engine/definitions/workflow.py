@@ -23,6 +23,7 @@ from workflow_engine.definitions.step import (
     check_parents,
     check_priority,
     check_queue,
+    check_run_timeout,
     check_timeout,
     describe,
     explain_validation,
@@ -43,7 +44,7 @@ class Workflow:
     shown or submitted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the options of the public interface, by name
         self,
         name: str,
         *,
@@ -53,6 +54,7 @@ class Workflow:
         on_failure: str = FailurePolicy.FAIL_FAST,
         queue: str | None = None,
         priority: str = "medium",
+        timeout: float | timedelta | None = None,
         description: str = "",
     ) -> None:
         """Name a workflow.
@@ -65,6 +67,8 @@ class Workflow:
             on_failure: ``fail_fast`` or ``continue``.
             queue: the Celery queue of steps that name none.
             priority: of steps that name none.
+            timeout: seconds (or a timedelta) after which a run that has not ended fails, from its submit or scheduled
+                start; None: it may take as long as it likes.
             description: one line for people.
 
         Raises:
@@ -78,6 +82,7 @@ class Workflow:
         self.on_failure = _check_policy(where, on_failure)
         self.queue = check_queue(where, queue)
         self.priority = check_priority(where, priority)
+        self.timeout = check_run_timeout(where, timeout)
         self.description = description
         self._steps: dict[str, Step] = {}
         self._awaited: set[str] = set()

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
+from workflow_engine.engine.handlers import deadline as deadline_handlers
 from workflow_engine.engine.handlers import readiness as readiness_handlers
 from workflow_engine.engine.handlers import rescue as rescue_handlers
 from workflow_engine.engine.handlers import retrying as retry_handlers
@@ -168,5 +169,6 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.RetrySteps: retry_handlers.retry_steps,
     commands.DiscardSteps: retry_handlers.discard_steps,
     commands.ProcessReadiness: readiness_handlers.process_readiness,
+    commands.UpdateDeadline: deadline_handlers.update_deadline,
     commands.FireTimers: timer_handlers.fire_timers,
 }

@@ -9,8 +9,16 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from workflow_engine.engine.payloads import payload_as_json
-from workflow_engine.model import retry_events, run_events, schedule_events, step_events, subscriber_events
+from workflow_engine.model import (
+    deadline_events,
+    retry_events,
+    run_events,
+    schedule_events,
+    step_events,
+    subscriber_events,
+)
 from workflow_engine.model.commands import StepError
+from workflow_engine.model.deadlines import as_seconds
 from workflow_engine.model.events import MESSAGE_LIMIT, Event, Payload
 from workflow_engine.model.records import AttemptTimes, RunTimes
 from workflow_engine.model.schedule import ScheduleRecord, Skipped
@@ -44,8 +52,8 @@ def run_succeeded(plan: Plan, times: RunTimes) -> Event:
     )
 
 
-def run_failed(plan: Plan, times: RunTimes, step: str, error: StepError) -> Event:
-    """A run failed because of a step."""
+def run_failed(plan: Plan, times: RunTimes, step: str | None, error: StepError) -> Event:
+    """A run failed because of a step, or by itself."""
     return _event(
         run_events.RunFailed(
             workflow=plan.workflow,
@@ -95,6 +103,39 @@ def run_retried(plan: Plan, *, steps: int, reason: str | None, actor: str | None
     return _event(
         retry_events.RunRetried(
             workflow=plan.workflow, version=plan.version, steps=steps, reason=_bounded_if_any(reason), actor=actor
+        )
+    )
+
+
+def run_due_soon(plan: Plan, due_at: datetime, before: float) -> Event:
+    """A run is due in ``before`` seconds, or less."""
+    return _event(
+        deadline_events.RunDueSoon(workflow=plan.workflow, version=plan.version, due_at=due_at, before_seconds=before)
+    )
+
+
+def run_overdue(plan: Plan, due_at: datetime) -> Event:
+    """A run has not ended by the time it was due."""
+    return _event(deadline_events.RunOverdue(workflow=plan.workflow, version=plan.version, due_at=due_at))
+
+
+def run_rescheduled(
+    plan: Plan,
+    *,
+    due_at: datetime | None,
+    remind_before: Sequence[timedelta],
+    previous_due_at: datetime | None,
+    actor: str | None,
+) -> Event:
+    """A run is due at another time, or reminds at others."""
+    return _event(
+        deadline_events.RunRescheduled(
+            workflow=plan.workflow,
+            version=plan.version,
+            due_at=due_at,
+            remind_before_seconds=as_seconds(remind_before),
+            previous_due_at=previous_due_at,
+            actor=actor,
         )
     )
 

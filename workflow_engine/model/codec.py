@@ -19,8 +19,10 @@ from workflow_engine.model.records import EventRecord
 
 Upcaster = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
-UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
-"""By event and version: what makes a payload of that version one of the next. Every event is at its first version."""
+UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
+    ("run.failed", 1): lambda data: data,  # its step may be null since 2: until then every failure was a step's
+}
+"""By event and version: what makes a payload of that version one of the next."""
 
 _ENVELOPE: Final = TypeAdapter(EventRecord)
 _UNREAD: Final = "(as JSON)"

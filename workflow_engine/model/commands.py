@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from workflow_engine.ids import RunId
+from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.records import Claim
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.model.schedule import Timing
@@ -96,6 +97,18 @@ class CancelRun:
 
     run_id: RunId
     reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateDeadline:
+    """Say anew when a run is due and how long before it reminds; what is not said stays as it is."""
+
+    run_id: RunId
+    due_at: datetime | Unsaid | None = UNCHANGED
+    """None: at no time."""
+    remind_before: tuple[timedelta, ...] | Unsaid = UNCHANGED
+    """The longest first; none twice."""
     actor: str | None = None
 
 
@@ -216,6 +229,7 @@ Command = (
     | RescueSteps
     | StopStep
     | CancelRun
+    | UpdateDeadline
     | CreateSchedule
     | UpdateSchedule
     | PauseSchedule

@@ -305,6 +305,8 @@ def _untitled(field: Mapping[str, Any]) -> dict[str, Any]:
 def _in_words(field: Mapping[str, Any]) -> str:
     if "anyOf" in field:
         return ", or ".join(_in_words(each) for each in field["anyOf"])
+    if field["type"] == "array":
+        return f"list of {_in_words(field['items'])}s"
     words = {"integer": "whole number", "string": "text", "object": "object", "null": "null", "number": "number"}
     named = str(field["type"])
     kind = {"date-time": "time", "uuid": "UUID"}.get(field.get("format", ""), words.get(named, named))

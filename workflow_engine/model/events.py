@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflow_engine.errors import EventRefused
-from workflow_engine.model import run_events, schedule_events, step_events
+from workflow_engine.model import deadline_events, run_events, schedule_events, step_events
 from workflow_engine.model.payload_fields import (
     MESSAGE_LIMIT,
     PAYLOAD_LIMIT,
@@ -55,6 +55,9 @@ CATALOGUE: dict[str, type[Payload]] = {
         run_events.RunCancelled,
         run_events.RunExpired,
         RunRetried,
+        deadline_events.RunDueSoon,
+        deadline_events.RunOverdue,
+        deadline_events.RunRescheduled,
         step_events.StepDispatched,
         step_events.StepReleased,
         step_events.StepStarted,

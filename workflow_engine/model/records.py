@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from workflow_engine.ids import RunId
@@ -33,6 +33,10 @@ class RunRecord:
     created_at: datetime
     scheduled_at: datetime | None
     due_at: datetime | None
+    remind_before: Sequence[timedelta]
+    """How long before ``due_at`` there is a reminder, the first one first."""
+    timeout: timedelta | None
+    """How long it may take, from its submit or scheduled start."""
     expires_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None

@@ -60,6 +60,7 @@ RUN_TRANSITIONS: Final[Mapping[tuple[RunState, RunTrigger], RunState]] = {
     (RunState.PENDING, RunTrigger.START): RunState.RUNNING,
     (RunState.PENDING, RunTrigger.EXPIRE): RunState.EXPIRED,
     (RunState.PENDING, RunTrigger.CANCEL): RunState.CANCELLING,
+    (RunState.PENDING, RunTrigger.FAIL): RunState.FAILED,  # it timed out before any worker took a step of it
     (RunState.RUNNING, RunTrigger.PAUSE): RunState.PAUSED,
     (RunState.RUNNING, RunTrigger.SUCCEED): RunState.SUCCEEDED,
     (RunState.RUNNING, RunTrigger.FAIL): RunState.FAILED,

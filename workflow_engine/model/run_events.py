@@ -64,9 +64,10 @@ class RunSucceeded(Payload):
 
 
 class RunFailed(Payload):
-    """A step of the run failed for good, and nothing of the run runs any more."""
+    """A step of the run failed for good, or the run did not end within its timeout; nothing of it runs any more."""
 
     event = "run.failed"
+    schema_version = 2
     fired_by = "FailStep, CompleteStep, LoseStep, StopStep, FireTimers"
     frequency = "at most once a run, and once more each time it is retried"
     example: ClassVar = {
@@ -80,7 +81,9 @@ class RunFailed(Payload):
 
     workflow: WorkflowName
     version: WorkflowVersion
-    step: Annotated[str, Public, Field(description="the first step that failed")]
+    step: Annotated[
+        str | None, Public, Field(description="the first step that failed; null if the run itself did: it timed out")
+    ]
     error_class: ErrorClass
     message: ErrorMessage
     submitted_at: SubmittedAt

@@ -17,6 +17,7 @@ from pydantic import (
 from workflow_engine.definitions.policies import Priority
 from workflow_engine.definitions.step import explain_validation
 from workflow_engine.errors import InvalidInput
+from workflow_engine.model.deadlines import UNCHANGED, Length, Reminders, Unsaid
 from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.trace_ids import parse_traceparent
 
@@ -69,6 +70,8 @@ class RunOptions(BaseModel):
     traceparent: Annotated[Text, AfterValidator(_trace_context)] | None = None
     priority: Annotated[int, BeforeValidator(_rank), Field(ge=0, le=3)] | None = None
     due_at: AwareDatetime | None = None
+    remind_before: Reminders = ()
+    timeout: Length | None = None
     scheduled_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
 
@@ -82,6 +85,16 @@ class CancelOptions(BaseModel):
     actor: Annotated[Text, Field(max_length=200)] | None = None
 
 
+class DeadlineOptions(BaseModel):
+    """What somebody may say anew about when a run is due; what is not said stays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    due_at: AwareDatetime | None = None
+    remind_before: Reminders = ()
+    actor: Annotated[Text, Field(max_length=200)] | None = None
+
+
 def run_options(now: datetime, *, expires_in: float | timedelta | None = None, **values: Any) -> RunOptions:
     """Return the options, checked; ``expires_in`` (seconds or a timedelta) counts from ``now``.
 
@@ -92,7 +105,10 @@ def run_options(now: datetime, *, expires_in: float | timedelta | None = None, *
         if values.get("expires_at") is not None:
             raise InvalidInput("expires_in", "says when the run expires, and so does expires_at: give one of them")
         values["expires_at"] = now + _lifetime(expires_in)
-    return checked(RunOptions, values)
+    options = checked(RunOptions, values)
+    if options.remind_before and options.due_at is None:
+        raise InvalidInput("remind_before", "needs a due_at to be before")
+    return options
 
 
 def cancel_options(reason: str | None, actor: str | None) -> CancelOptions:
@@ -102,6 +118,22 @@ def cancel_options(reason: str | None, actor: str | None) -> CancelOptions:
         InvalidInput: it is of the wrong form or too long; the message names it.
     """
     return checked(CancelOptions, {"reason": reason, "actor": actor})
+
+
+def deadline_options(*, due_at: datetime | Unsaid | None, remind_before: Any, actor: str | None) -> dict[str, Any]:
+    """Return what is said anew about when a run is due, checked, by name; ``UNCHANGED`` stands for what is not said.
+
+    Raises:
+        InvalidInput: nothing is said, or something of the wrong form or out of bounds; the message names it.
+    """
+    said = {"due_at": due_at, "remind_before": remind_before}
+    given = {name: value for name, value in said.items() if value is not UNCHANGED}
+    if not given:
+        raise InvalidInput("due_at", "give a due_at, or remind_before, or both")
+    options = checked(DeadlineOptions, {**given, "actor": actor})
+    if "due_at" in given and options.due_at is None and options.remind_before:
+        raise InvalidInput("remind_before", "needs a due_at to be before")
+    return {name: getattr(options, name) for name in (*given, "actor")}
 
 
 def check_text(field: str, value: object) -> str:

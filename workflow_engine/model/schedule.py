@@ -16,7 +16,9 @@ from workflow_engine.model.run_options import RunOptions, Text, checked, run_opt
 
 LATE: Final = timedelta(minutes=1)
 """An occurrence that far in the past was missed: no coordinator was there to fire it."""
-OF_EVERY_RUN: Final = frozenset({"priority", "title", "description", "tags", "metadata", "agent", "initiator"})
+OF_EVERY_RUN: Final = frozenset(
+    {"priority", "title", "description", "tags", "metadata", "agent", "initiator", "timeout"}
+)
 """The options of a run that a schedule can have; the others are about one run only."""
 _RESERVED: Final = "schedule"
 

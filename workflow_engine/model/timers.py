@@ -22,6 +22,12 @@ class TimerKind(StrEnum):
     """An attempt has run for its step's ``timeout``, in a pool where Celery does not enforce it."""
     SCHEDULE = "schedule"
     """An occurrence of a schedule is due."""
+    REMINDER = "reminder"
+    """A run is due some time from now; ``before``, in its data, says how many seconds."""
+    OVERDUE = "overdue"
+    """A run is due now, and has not ended."""
+    RUN_TIMEOUT = "run_timeout"
+    """A run that has not ended by now has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

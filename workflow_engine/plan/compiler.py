@@ -28,6 +28,7 @@ def compile_plan(workflow: Workflow) -> Plan:
         version=workflow.version,
         on_failure=workflow.on_failure.value,
         description=workflow.description,
+        timeout=workflow.timeout,
         steps=link_steps(
             [_described(step) for step in ordered],
             [tuple(position[name] for name in step.after) for step in ordered],
@@ -69,6 +70,8 @@ def _retry_as_json(retry: Retry) -> dict[str, Any]:
 
 def _lines(plan: Plan) -> list[str]:
     lines = [f"on_failure = {plan.on_failure}"]
+    if plan.timeout is not None:
+        lines.append(f"timeout = {plan.timeout.total_seconds():g} s")
     for step in plan.as_json()["steps"]:
         # PostgreSQL keeps the keys of JSON in an order of its own: only with ours is what is equal equal as text.
         retry = {key: step["retry"][key] for key in sorted(step["retry"])}

@@ -5,6 +5,7 @@ import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Self
 
@@ -60,6 +61,8 @@ class Plan:
     on_failure: str
     steps: tuple[PlannedStep, ...]
     description: str = ""
+    timeout: timedelta | None = None
+    """How long a run may take, from its submit or scheduled start."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -119,11 +122,14 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as JSON values; edges by name, so that people can read and compare it."""
-        return {
+        described: dict[str, Any] = {
             "on_failure": self.on_failure,
             "description": self.description,
             "steps": [_step_as_json(step, self.names(step.parents)) for step in self.steps],
         }
+        if self.timeout is not None:  # only then: older plans keep their digests
+            described["timeout"] = self.timeout.total_seconds()
+        return described
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], *, namespace: str, workflow: str, version: str) -> Self:
@@ -136,6 +142,7 @@ class Plan:
             version=version,
             on_failure=value["on_failure"],
             description=value["description"],
+            timeout=timedelta(seconds=value["timeout"]) if "timeout" in value else None,
             steps=link_steps(value["steps"], parents),
         )
 

@@ -10,7 +10,7 @@ from psycopg import Connection
 from workflow_engine.ids import RunId
 from workflow_engine.model.codec import upcast
 from workflow_engine.model.event_ids import cause_id, event_id
-from workflow_engine.model.events import Event
+from workflow_engine.model.events import CATALOGUE, Event
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.trace_ids import event_traceparent
 from workflow_engine.store.statements import statement
@@ -47,7 +47,7 @@ class EventLog:
     def append(self, facts: Sequence[Fact]) -> list[EventRecord]:
         """Add facts in the order given; they become visible with the transaction that made them true.
 
-        All events of one transaction have happened at the same moment.
+        All events of one transaction have happened at the same moment, unless ``begin_moment`` was called between them.
         """
         if not facts:
             return []
@@ -57,6 +57,7 @@ class EventLog:
                 "occurred_at": self._moment,
                 "run_ids": [fact.run_id for fact in facts],
                 "names": [fact.event.name for fact in facts],
+                "versions": [CATALOGUE[fact.event.name].schema_version for fact in facts],
                 "steps": [fact.event.step for fact in facts],
                 "attempts": [fact.event.attempt for fact in facts],
                 "causes": [fact.cause for fact in facts],
@@ -66,6 +67,10 @@ class EventLog:
         if rows:
             self._moment = rows[0].occurred_at
         return [event_record(row) for row in rows]
+
+    def begin_moment(self) -> None:
+        """Let what is appended from here on have happened later: for facts of one name about one run."""
+        self._moment = None
 
     def append_notices(self, events: Sequence[Event], *, namespace: str) -> list[EventRecord]:
         """Add facts that are not about a run, in the order given."""

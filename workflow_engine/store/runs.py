@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import StepError, SubmitRun
+from workflow_engine.model.deadlines import as_seconds
 from workflow_engine.model.records import RunTimes
 from workflow_engine.model.run import FINAL_RUN_STATES, RUN_TRANSITIONS, RunState, RunTrigger
 from workflow_engine.store.statements import statement
@@ -30,7 +31,7 @@ class LockedRun:
     state: RunState
     plan_id: int
     error: dict[str, Any] | None
-    """The first failure: ``step``, ``error_class``, ``message``."""
+    """The first failure: ``step`` (None if the run timed out), ``error_class``, ``message``."""
     times: RunTimes
 
 
@@ -60,7 +61,14 @@ class Runs:
         self._connection = connection
 
     def submit(
-        self, command: SubmitRun, roots: RootSteps, *, submitted: str, dispatch: bool, deferred: bool
+        self,
+        command: SubmitRun,
+        roots: RootSteps,
+        *,
+        submitted: str,
+        dispatch: bool,
+        deferred: bool,
+        timeout: timedelta | None = None,
     ) -> datetime | None:
         """Store a run with all its steps and return when; None if its idempotency key is taken.
 
@@ -90,6 +98,8 @@ class Runs:
                 "sinks": roots.sinks,
                 "scheduled_at": options.scheduled_at,
                 "due_at": options.due_at,
+                "remind_before": as_seconds(options.remind_before) or None,
+                "timeout": None if timeout is None else timeout.total_seconds(),
                 "expires_at": options.expires_at,
                 "dispatch": dispatch,
                 "deferred": deferred,
@@ -130,8 +140,8 @@ class Runs:
         ).fetchone()
         return row is not None
 
-    def fail_later(self, run_id: RunId, step: str, error: StepError) -> None:
-        """Remember the run's first failure."""
+    def fail_later(self, run_id: RunId, step: str | None, error: StepError) -> None:
+        """Remember the run's first failure; of no step if the run itself has failed."""
         value = {"step": step, "error_class": error.error_class, "message": error.message}
         self._connection.execute(_FAIL_LATER, {"run_id": run_id, "error": json.dumps(value)})
 

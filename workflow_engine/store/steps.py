@@ -68,6 +68,8 @@ class Settle(IntEnum):
     """A step failed and the rest goes on: whoever ends a step asks whether the run is over."""
     ENDING = 2
     """The run fails or is cancelled as soon as nothing of it runs: no attempt is tried again."""
+    STOPPING = 3
+    """Nor may those that run go on: the run has timed out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

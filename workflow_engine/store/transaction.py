@@ -12,6 +12,7 @@ from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
 from workflow_engine.store.audit import AuditLog
 from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.database import Database
+from workflow_engine.store.deadlines import Deadlines
 from workflow_engine.store.deliveries import Deliveries
 from workflow_engine.store.event_log import EventLog
 from workflow_engine.store.gauges import Gauges
@@ -66,6 +67,11 @@ class Transaction:
     def timers(self) -> Timers:
         """The moments in the future."""
         return Timers(self.connection)
+
+    @cached_property
+    def deadlines(self) -> Deadlines:
+        """When runs are due and when they time out."""
+        return Deadlines(self.connection)
 
     @cached_property
     def plans(self) -> Plans:

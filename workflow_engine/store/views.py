@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -14,6 +14,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
+from workflow_engine.store.deadlines import lengths
 from workflow_engine.store.event_log import event_record
 from workflow_engine.store.tables.events import events
 from workflow_engine.store.tables.runs import plan_steps, plans, runs, steps, workers
@@ -40,6 +41,8 @@ _RUN_COLUMNS = [
         "created_at",
         "scheduled_at",
         "due_at",
+        "remind_before",
+        "timeout",
         "expires_at",
         "started_at",
         "finished_at",
@@ -209,6 +212,8 @@ def _run(row: Any) -> RunRecord:
     values = row._asdict()
     values["id"] = RunId(str(values["id"]))
     values["state"] = RunState(values["state"])
+    values["remind_before"] = lengths(values["remind_before"])
+    values["timeout"] = None if values["timeout"] is None else timedelta(seconds=values["timeout"])
     return RunRecord(**values)
 
 

@@ -66,7 +66,7 @@ def run_span(event: EventRecord, overview: RunOverview | None) -> SpanDraft:
     assert isinstance(payload, _RUN_ENDS)  # noqa: S101
     error = _error(payload)
     own: dict[str, Value] = {SpanAttribute.RUN_STATE: event.name.removeprefix("run.")}
-    if isinstance(payload, run_events.RunFailed):
+    if isinstance(payload, run_events.RunFailed) and payload.step is not None:
         own[SpanAttribute.FAILED_STEP] = payload.step
     first, retried_at = run_context(run_id, event.traceparent), getattr(payload, "retried_at", None)
     notes = [] if overview is None else [each for each in overview.notes if retried_at is None or each.at >= retried_at]

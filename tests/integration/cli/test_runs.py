@@ -215,6 +215,45 @@ def test_a_run_is_cancelled_and_then_cannot_be_cancelled_again(dev: Dev, tmp_pat
     assert too_late.out == f"{done}  succeeded: it had ended already\n"
 
 
+def test_a_deadline_is_shown_moved_and_taken_back(dev: Dev, tmp_path: Path) -> None:
+    due = ("--due-at", "2040-01-31T12:00:00Z", "--remind-before", "1d,90m", "--run-timeout", "2h")
+    run = submitted(*due, gate=str(tmp_path / "never"))
+    shown = wfe("runs", "show", run).out
+    moved = wfe("runs", "reschedule", run, "--due-at", "2041-01-31T12:00:00Z", "--remind-before", "45s")
+    again = wfe("runs", "reschedule", run, "--remind-before", "45", "--json").json
+
+    assert "reminders 24 h 00 min, 1 h 30 min before" in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("timeout")] == [
+        ["timeout", "2", "h", "00", "min"]
+    ]
+    assert (moved.code, "2041-01-31" in moved.out, "reminders 45.0 s before" in moved.out) == (0, True, True)
+    assert (again["changed"], again["remind_before"], again["timeout"]) == (False, [45], 7_200)
+    assert wfe("runs", "reschedule", run, "--no-reminders", "--json").json["remind_before"] == []
+    assert wfe("runs", "reschedule", run, "--no-due-at").out == f"{run}  due at no time\n"
+
+    wfe("runs", "cancel", run)
+    refused = wfe("runs", "reschedule", run, "--due-at", "2041-01-31T12:00:00Z")
+    assert refused.code != 0
+    assert f"run {run} is cancel" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "nothing to change"),
+        (["--due-at", "soon"], "--due-at: 'soon' is not an ISO 8601 time"),
+        (["--remind-before", "1h,soon"], "--remind-before: 'soon' is not a length of time such as 90s, 10m, 1h or 2d"),
+        (["--due-at", "2040-01-31T12:00:00Z", "--no-due-at"], "exclude each other"),
+        (["--no-reminders", "--remind-before", "1h"], "exclude each other"),
+        (["--no-due-at", "--remind-before", "1h"], "--remind-before needs"),
+    ],
+)
+def test_a_deadline_that_cannot_be_is_refused(options: list[str], said: str) -> None:
+    refused = wfe("runs", "reschedule", NO_RUN, *options)
+
+    assert (refused.code, said in refused.err) == (2, True)
+
+
 def test_commands_in_a_folder_below_find_the_same_servers_and_workflows(dev: Dev) -> None:
     below = dev.folder / "some" / "where"
     below.mkdir(parents=True, exist_ok=True)

@@ -175,6 +175,16 @@ def test_a_timeout_is_a_positive_time_of_at_most_seven_days(workflow: Workflow, 
         workflow.step(timeout=timeout)(noop)
 
 
+@pytest.mark.parametrize(
+    "timeout", [0, -1, timedelta(days=366, seconds=1), True, "3", float("nan"), float("inf"), 1e-9]
+)
+def test_a_runs_timeout_is_a_positive_time_of_at_most_a_year(timeout: Any) -> None:
+    with pytest.raises(DefinitionError, match="workflow 'slow': timeout must be"):
+        Workflow("slow", timeout=timeout)
+    assert Workflow("slow", timeout=1.5).timeout == timedelta(seconds=1.5)
+    assert Workflow("slow", timeout=timedelta(days=366)).timeout == timedelta(days=366)
+
+
 def test_a_heartbeat_timeout_is_checked_as_a_timeout_is(workflow: Workflow) -> None:
     with pytest.raises(DefinitionError, match="'noop': heartbeat_timeout must be more than 0 s"):
         workflow.step(heartbeat_timeout=0)(noop)

@@ -30,6 +30,11 @@ PUBLISH: dict[str, Callable[[], Event]] = {
     "run.cancelled": lambda: publisher.run_cancelled(PLAN, RUN),
     "run.expired": lambda: publisher.run_expired(PLAN, RUN),
     "run.retried": lambda: publisher.run_retried(PLAN, steps=1, reason=LONG, actor="ada"),
+    "run.due_soon": lambda: publisher.run_due_soon(PLAN, MOMENT, 600.0),
+    "run.overdue": lambda: publisher.run_overdue(PLAN, MOMENT),
+    "run.rescheduled": lambda: publisher.run_rescheduled(
+        PLAN, due_at=None, remind_before=(), previous_due_at=MOMENT, actor="ada"
+    ),
     "step.dispatched": lambda: publisher.step_dispatched("a", 1, "q", "submit"),
     "step.released": lambda: publisher.step_released("a", LONG),
     "step.started": lambda: publisher.step_started("a", 2, "celery@host"),

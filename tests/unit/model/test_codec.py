@@ -119,8 +119,8 @@ def test_what_an_upcaster_makes_must_fit_the_newest_schema() -> None:
 
 
 def test_a_version_newer_than_this_program_is_refused() -> None:
-    with pytest.raises(EventRefused, match="has version 2, and this program knows none after 1: upgrade it"):
-        event_from_json(changed(version=2))
+    with pytest.raises(EventRefused, match="has version 3, and this program knows none after 2: upgrade it"):
+        event_from_json(changed(version=3))
 
 
 def test_fields_that_this_program_does_not_know_are_ignored() -> None:

@@ -134,10 +134,13 @@ def test_documents_are_json_and_the_same_every_time() -> None:
 def test_a_field_is_told_in_words() -> None:
     told = {field.name: field.type for field in fields_of(CATALOGUE["run.failed"])}
 
-    assert told["step"] == "text"
+    assert told["step"] == "text, or null"
+    assert told["error_class"] == "text"
     assert told["message"] == f"text, at most {MESSAGE_LIMIT:,} characters"
     assert told["submitted_at"] == "time"
     assert told["started_at"] == "time, or null"
+    listed = {field.name: field.type for field in fields_of(CATALOGUE["run.rescheduled"])}
+    assert listed["remind_before_seconds"] == "list of numbers"
     absent = {field.name: field.type for field in fields_of(CATALOGUE["step.dispatched"])}
     assert absent["ready_at"] == "time, or null, may be absent"
 

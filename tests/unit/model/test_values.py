@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from workflow_engine import InvalidInput, ResultNotStorable
 from workflow_engine.engine import publisher
 from workflow_engine.model.commands import StepError
+from workflow_engine.model.deadlines import UNCHANGED
 from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT
 from workflow_engine.model.json_values import input_as_json, result_as_json
 from workflow_engine.model.records import AttemptTimes
-from workflow_engine.model.run_options import run_options
+from workflow_engine.model.run_options import RunOptions, deadline_options, run_options
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 1_000
@@ -107,6 +108,18 @@ def test_every_json_value_is_taken(value: Any) -> None:
         ("priority", "urgent"),
         ("priority", 4),
         ("due_at", datetime(2026, 1, 1)),  # noqa: DTZ001  without a time zone on purpose
+        ("remind_before", [0]),
+        ("remind_before", [float("nan")]),
+        ("remind_before", [timedelta(days=367)]),
+        ("remind_before", [60, timedelta(minutes=1)]),
+        ("remind_before", list(range(1, 22))),
+        ("remind_before", ["1h"]),
+        ("remind_before", 60),
+        ("remind_before", [60]),  # without due_at
+        ("timeout", 0),
+        ("timeout", float("inf")),
+        ("timeout", True),
+        ("timeout", timedelta(days=366, seconds=1)),
         ("expires_in", 0),
         ("expires_in", timedelta(days=9_999)),
         ("colour", "red"),
@@ -117,6 +130,42 @@ def test_an_option_out_of_bounds_is_refused_by_name(option: str, value: Any) -> 
         run_options(NOW, **{option: value})
 
     assert raised.value.field.startswith(option)
+
+
+def test_reminders_and_a_timeout_within_bounds_are_taken_the_first_reminder_first() -> None:
+    options = run_options(NOW, due_at=NOW, remind_before=(60, timedelta(days=366), 0.5), timeout=timedelta(days=366))
+
+    assert [each.total_seconds() for each in options.remind_before] == [366 * 86_400, 60, 0.5]
+    assert options.model_dump(mode="json", include={"timeout", "remind_before"}) == {
+        "timeout": 366 * 86_400,
+        "remind_before": [366 * 86_400, 60, 0.5],
+    }
+    assert RunOptions(**options.model_dump(mode="json")) == options
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("due_at", {}),
+        ("due_at", {"due_at": datetime(2026, 1, 1)}),  # noqa: DTZ001  without a time zone on purpose
+        ("remind_before.0", {"remind_before": [-1]}),
+        ("remind_before", {"due_at": None, "remind_before": [1]}),
+        ("actor", {"due_at": None, "actor": "x" * 201}),
+    ],
+)
+def test_a_new_deadline_out_of_bounds_is_refused_by_name(field: str, said: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        deadline_options(**{"due_at": UNCHANGED, "remind_before": UNCHANGED, "actor": None, **said})
+
+    assert raised.value.field == field
+
+
+def test_only_what_is_said_of_a_deadline_is_changed() -> None:
+    assert deadline_options(due_at=None, remind_before=UNCHANGED, actor="ada") == {"due_at": None, "actor": "ada"}
+    assert deadline_options(due_at=UNCHANGED, remind_before=[60], actor=None) == {
+        "remind_before": (timedelta(minutes=1),),
+        "actor": None,
+    }
 
 
 def test_options_within_bounds_are_taken() -> None:

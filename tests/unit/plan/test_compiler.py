@@ -1,5 +1,7 @@
 """A workflow compiles to steps in topological order and one chord for each step with parents."""
 
+import json
+
 import networkx
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,3 +132,21 @@ def test_the_difference_shows_only_what_changed() -> None:
     assert "-b: after=['a'], queue=None" in text
     assert "+b: after=['a'], queue=fast" in text
     assert "a: after=[]" not in text
+
+
+def test_a_timeout_of_runs_is_part_of_a_plan_that_has_one() -> None:
+    without, with_one = compile_plan(slow()), compile_plan(slow(timeout=60))
+
+    assert "timeout" not in without.as_json()  # plans that were registered before keep their digests
+    assert with_one.as_json()["timeout"] == 60
+    assert with_one.digest != without.digest
+    assert "+timeout = 60 s" in difference(without, with_one)
+    for plan in (without, with_one):
+        named = {"namespace": plan.namespace, "workflow": plan.workflow, "version": plan.version}
+        assert Plan.from_json(json.loads(json.dumps(plan.as_json())), **named) == plan
+
+
+def slow(**options: float) -> Workflow:
+    workflow = Workflow("slow", **options)  # type: ignore[arg-type]
+    workflow.step(name="a")(lambda ctx: None)
+    return workflow

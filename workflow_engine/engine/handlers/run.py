@@ -40,7 +40,14 @@ def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> O
         sinks=len(plan.sinks),
     )
     event = publisher.run_submitted(plan, command.options.initiator)
-    stored_at = scope.tx.runs.submit(command, roots, submitted=event.data, dispatch=dispatch, deferred=deferred)
+    stored_at = scope.tx.runs.submit(
+        command,
+        roots,
+        submitted=event.data,
+        dispatch=dispatch,
+        deferred=deferred,
+        timeout=command.options.timeout or plan.timeout,
+    )
     if stored_at is None:
         return Outcome(value=_first_with_this_key(command, plan, scope))
     scope.tell(_envelope(command, plan), stored_at, lambda: _submitted(event, plan, dispatch=dispatch))
@@ -105,12 +112,19 @@ def expire_runs(run_ids: Sequence[RunId], scope: Scope) -> None:
             end_unstarted(run_id, held, plan, "the run expired", scope)
 
 
-def end_unstarted(run_id: RunId, held: list[HeldStep], plan: Plan, because: str, scope: Scope) -> None:
+def end_unstarted(
+    run_id: RunId,
+    held: list[HeldStep],
+    plan: Plan,
+    because: str,
+    scope: Scope,
+    level: Settle = Settle.ENDING,
+) -> None:
     """Cancel the held steps that do not run, and make the others ask, at their end, whether the run is over."""
     positions = [step.position for step in held if step.state is not StepState.RUNNING]
     ended = scope.tx.steps.end_unstarted(run_id, positions, StepState.CANCELLED)
     scope.publish(run_id, *(publisher.step_cancelled(plan[position].name, because) for position in ended))
-    scope.tx.steps.mark_settle(run_id, Settle.ENDING)
+    scope.tx.steps.mark_settle(run_id, level)
 
 
 def settle_run(run_id: RunId, scope: Scope) -> None:

@@ -159,7 +159,9 @@ def stop_step(command: StopStep, scope: Scope) -> Outcome:
     if times is None:
         return NOTHING
     name = scope.plan(command.plan_id)[command.position].name
-    because = "the run was cancelled"
+    run = scope.tx.runs.lock(command.run_id)
+    is_cancelled = run is not None and run.state is RunState.CANCELLING
+    because = "the run was cancelled" if is_cancelled else "the run timed out"
     scope.publish(command.run_id, publisher.step_cancelled(name, because, command.attempt, times))
     settle_run(command.run_id, scope)
     return NOTHING

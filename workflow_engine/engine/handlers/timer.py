@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.handlers.deadline import remind, tell_overdue, time_out_runs
 from workflow_engine.engine.handlers.overdue import fail_overtime, fail_silent
 from workflow_engine.engine.handlers.readiness import hand_out
 from workflow_engine.engine.handlers.run import expire_runs
@@ -32,8 +33,9 @@ def fire_timers(command: FireTimers, scope: Scope) -> Outcome:
     for timer in due:
         by_kind[timer.kind].append(timer)
     dispatches: list[Dispatch] = []
-    for kind, timers in by_kind.items():
-        dispatches += _fire(kind, timers, scope)
+    for kind in KINDS:  # in this order: a run that is overdue was due soon before
+        if kind in by_kind:
+            dispatches += _fire(kind, by_kind[kind], scope)
     return Outcome(value=due, dispatches=tuple(dispatches))
 
 
@@ -72,6 +74,9 @@ _FIRE: Final[Mapping[TimerKind, Fire]] = {
     TimerKind.HEARTBEAT: fail_silent,
     TimerKind.STEP_TIMEOUT: fail_overtime,
     TimerKind.SCHEDULE: fire_schedules,
+    TimerKind.REMINDER: remind,
+    TimerKind.OVERDUE: tell_overdue,
+    TimerKind.RUN_TIMEOUT: time_out_runs,
 }
 
 KINDS: Final = tuple(kind.value for kind in _FIRE)

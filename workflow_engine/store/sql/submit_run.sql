@@ -4,12 +4,13 @@ WITH accepted AS (
     INSERT INTO runs (
         id, plan_id, namespace, workflow, version, state, input, input_digest, idempotency_key, correlation_id,
         priority, title, description, tags, metadata, agent, initiator, traceparent, sinks_left, scheduled_at, due_at,
-        expires_at, schedule_id
+        remind_before, timeout, expires_at, schedule_id
     )
     SELECT %(run_id)s, plans.id, plans.namespace, plans.workflow, plans.version, 'pending', %(input)s::json,
            %(input_digest)s, %(idempotency_key)s, %(correlation_id)s, %(priority)s, %(title)s, %(description)s,
            %(tags)s, %(metadata)s::jsonb, %(agent)s, %(initiator)s, %(traceparent)s, %(sinks)s, %(scheduled_at)s,
-           %(due_at)s, %(expires_at)s, %(schedule_id)s::bigint
+           %(due_at)s, %(remind_before)s::double precision[], %(timeout)s::double precision, %(expires_at)s,
+           %(schedule_id)s::bigint
       FROM plans
      WHERE plans.id = %(plan_id)s
         ON CONFLICT (namespace, workflow, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
