@@ -14,6 +14,7 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.event_ids import event_id
 from workflow_engine.model.events import CATALOGUE, Payload
 from workflow_engine.model.records import EventRecord
+from workflow_engine.model.schedule_events import ScheduleFired
 from workflow_engine.model.trace_ids import event_traceparent
 
 _WORKFLOW: Final = {
@@ -49,7 +50,7 @@ def an_event(name: str, **fields: Any) -> EventRecord:
     own = {key: value for key, value in fields.items() if key in payload.model_fields}
     data = _data(payload, own)
     said_twice = {"workflow": data.get("workflow"), "workflow_version": data.get("version")}
-    envelope = {key: value for key, value in said_twice.items() if value is not None}
+    envelope = {key: value for key, value in said_twice.items() if value is not None and _is_about_a_run(payload)}
     envelope |= {key: value for key, value in fields.items() if key not in own}
     try:
         return _record(payload, data, envelope)
@@ -65,14 +66,13 @@ def _data(payload: type[Payload], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _record(payload: type[Payload], data: dict[str, Any], own: Mapping[str, Any]) -> EventRecord:
-    entity = payload.event.partition(".")[0]
     about = {
         "position": 1,
         "causation_id": None,
         "occurred_at": datetime(2026, 1, 31, 12, 0, 2, tzinfo=UTC),
         "namespace": "default",
-        **(_WORKFLOW if entity in {"run", "step"} else _NO_WORKFLOW),
-        **(_STEP if entity == "step" else _NO_STEP),
+        **(_WORKFLOW if _is_about_a_run(payload) else _NO_WORKFLOW),
+        **(_STEP if payload.event.startswith("step.") else _NO_STEP),
         **own,
     }
     run_id, step, attempt = about["run_id"], about["step"], about["attempt"]
@@ -82,3 +82,7 @@ def _record(payload: type[Payload], data: dict[str, Any], own: Mapping[str, Any]
     about.setdefault("event_id", event_id(payload.event, run_id, step, attempt, about["occurred_at"]))
     about.setdefault("traceparent", event_traceparent(run_id, None, step, attempt) if run_id else None)
     return EventRecord(name=payload.event, version=payload.schema_version, data=data, **about)
+
+
+def _is_about_a_run(payload: type[Payload]) -> bool:
+    return payload.event.startswith(("run.", "step.")) or payload is ScheduleFired

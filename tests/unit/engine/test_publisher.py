@@ -3,16 +3,18 @@
 import inspect
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.support.recording import graph
+from tests.support.schedules import a_schedule
 from workflow_engine import compile_plan
 from workflow_engine.engine import publisher
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import CATALOGUE, MESSAGE_LIMIT, Event
 from workflow_engine.model.records import AttemptTimes, RunTimes
+from workflow_engine.model.schedule import Skipped, SkipReason
 from workflow_engine.model.step import StepState
 
 PLAN = compile_plan(graph({"a": (), "b": ("a",)}))
@@ -21,6 +23,8 @@ ERROR = StepError(error_class="Boom", message=LONG, traceback="secret")
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RUN = RunTimes(submitted_at=MOMENT, started_at=None)
 TRY = AttemptTimes(dispatched_at=MOMENT, started_at=MOMENT)
+SCHEDULE = a_schedule(rrule="FREQ=DAILY;BYHOUR=" + "1," * 150 + "2", cron=None)
+SKIPPED = Skipped(first=MOMENT, last=MOMENT, reason=SkipReason.LATE)
 PUBLISH: dict[str, Callable[[], Event]] = {
     "run.submitted": lambda: publisher.run_submitted(PLAN, "ada"),
     "run.started": lambda: publisher.run_started("w", "1"),
@@ -47,6 +51,13 @@ PUBLISH: dict[str, Callable[[], Event]] = {
     "step.requeued": lambda: publisher.step_requeued("a", 2, was=StepState.FAILED, reason=LONG, actor="ada"),
     "step.restored": lambda: publisher.step_restored("b", was=StepState.SKIPPED, missing=1),
     "step.discarded": lambda: publisher.step_discarded("a", 2, reason=LONG, actor="ada"),
+    "schedule.created": lambda: publisher.schedule_created(SCHEDULE, "ada"),
+    "schedule.updated": lambda: publisher.schedule_updated(SCHEDULE, ["cron"], "ada"),
+    "schedule.paused": lambda: publisher.schedule_paused("tick", "ada"),
+    "schedule.resumed": lambda: publisher.schedule_resumed(SCHEDULE, "ada"),
+    "schedule.deleted": lambda: publisher.schedule_deleted("tick", None),
+    "schedule.fired": lambda: publisher.schedule_fired("tick", MOMENT, timedelta(seconds=1 / 3)),
+    "schedule.skipped": lambda: publisher.schedule_skipped("tick", SKIPPED),
     "subscriber.dead_lettered": lambda: publisher.subscriber_dead_lettered(
         "slack",
         event_id="019b0c1e-0c00-7000-8000-00000000002a",

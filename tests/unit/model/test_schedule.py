@@ -1,16 +1,15 @@
 """Which occurrences are fired, which are skipped, and what is next: decided without a database."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import pytest
 
+from tests.support.schedules import NOON, a_schedule
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.schedule import (
     CatchUp,
     Due,
     Overlap,
-    ScheduleRecord,
     Skipped,
     SkipReason,
     Timing,
@@ -20,35 +19,7 @@ from workflow_engine.model.schedule import (
     without_overlap,
 )
 
-NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-def a_schedule(**values: Any) -> ScheduleRecord:
-    """Return a schedule of every minute that is due at noon."""
-    made: dict[str, Any] = {
-        "id": 1,
-        "namespace": "default",
-        "name": "tick",
-        "workflow": "work",
-        "version": None,
-        "input": None,
-        "options": {},
-        "cron": "* * * * *",
-        "rrule": None,
-        "time_zone": "UTC",
-        "starts_at": None,
-        "ends_at": None,
-        "anchor_at": NOON,
-        "catch_up": CatchUp.LATEST,
-        "overlap": Overlap.ALLOW,
-        "paused_at": None,
-        "next_at": NOON,
-        "last_at": None,
-        "created_at": NOON,
-        "updated_at": NOON,
-    }
-    return ScheduleRecord(**made | values)
 
 
 def minutes(first: int, last: int) -> list[datetime]:

@@ -155,7 +155,10 @@ def test_options_are_there_although_a_constructor_does_not_call_ours() -> None:
         ({"subscribe_to": {}}, "subscribe_to is empty"),
         ({"subscribe_to": [7]}, "names of events, not 7"),
         ({"subscribe_to": ["step.complete"]}, r"unknown event 'step.complete': did you mean 'step.completed'\?"),
-        ({"subscribe_to": ["nothing"]}, r"unknown event 'nothing': events are run.\*, step.\*, subscriber.\*"),
+        (
+            {"subscribe_to": ["nothing"]},
+            r"unknown event 'nothing': events are run.\*, schedule.\*, step.\*, subscriber.\*",
+        ),
         ({"subscribe_to": ["stepp.*"]}, r"no event matches 'stepp.\*': did you mean 'step.\*'\?"),
         ({"subscribe_to": {"run.faild": "on_event"}}, r"did you mean 'run.failed'\?"),
         ({"subscribe_to": {"run.failed": "on_evnt"}}, r"names the method 'on_evnt': did you mean 'on_event'\?"),

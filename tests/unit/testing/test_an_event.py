@@ -16,7 +16,7 @@ OTHER_RUN = "019b0c1e-0000-7000-8000-000000000002"
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_an_event_is_the_catalogues_example_in_its_envelope(name: str) -> None:
     event = an_event(name)
-    is_about_a_run = not name.startswith("subscriber.")
+    is_about_a_run = name.startswith(("run.", "step.")) or name == "schedule.fired"
 
     assert event.payload == CATALOGUE[name].model_validate(CATALOGUE[name].example)
     assert (event.run_id is not None) == (event.workflow is not None) == is_about_a_run
