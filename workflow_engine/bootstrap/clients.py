@@ -46,6 +46,7 @@ class Client(WorkflowClient):
             SystemClock(),
             namespace=engine.settings.namespace,
             input_limit=engine.settings.input_limit_bytes,
+            explainer=engine.explainer,
         )
         self.engine = engine
 

@@ -10,7 +10,7 @@ from workflow_engine.engine.backlog import BacklogGauges
 from workflow_engine.engine.broker_watch import BrokerWatch
 from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.coordinator_meter import CoordinatorMeter
-from workflow_engine.engine.leader import Leader
+from workflow_engine.engine.leader import ROLE, Leader
 from workflow_engine.engine.listener import ReadinessListener
 from workflow_engine.engine.poller import FallbackPoller
 from workflow_engine.engine.readiness import ReadinessService
@@ -27,8 +27,6 @@ from workflow_engine.store.leaders import Leadership
 if TYPE_CHECKING:
     from workflow_engine.bootstrap.engine import Engine
     from workflow_engine.metrics.meter import Metrics
-
-ROLE = "coordinator"
 
 
 class Coordinator:

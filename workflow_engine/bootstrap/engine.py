@@ -30,6 +30,7 @@ from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.event_bell import EventBell
+from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.guarded_dispatcher import BROKER, GuardedDispatcher
 from workflow_engine.engine.janitor import JanitorService
 from workflow_engine.engine.listener import Waker
@@ -154,7 +155,19 @@ class Engine:
             SystemClock(),
             namespace=self.settings.namespace,
             input_limit=self.settings.input_limit_bytes,
+            explainer=self.explainer,
         )
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Says why runs are where they are."""
+        lease = timedelta(seconds=self.settings.lease_seconds)
+        return Explainer(self.store, self.processor.plan, lease=lease, default_queue=self.default_queue)
+
+    @property
+    def default_queue(self) -> str:
+        """Where steps go that name no queue."""
+        return self._given_queue() or str(self.app.conf.task_default_queue)
 
     def install(self) -> Celery:
         """Register the step task and the worker's heartbeat on the app, and return it."""
@@ -182,7 +195,7 @@ class Engine:
 
     def coordinator(self) -> Supervisor:
         """Return the services that run once the hot path cannot: readiness, timers, polling, rescue, upkeep."""
-        return Coordinator(self, self._given_queue() or self.app.conf.task_default_queue).supervisor()
+        return Coordinator(self, self.default_queue).supervisor()
 
     @cached_property
     def janitor(self) -> JanitorService:

@@ -16,7 +16,7 @@ _COMMANDS: Final = {
     "dev": ("workflow_engine.cli.dev:dev", "Run servers, worker, coordinator, relay and Flower on this machine."),
     "workflows": ("workflow_engine.cli.workflows:workflows", "List workflows; draw their graphs."),
     "submit": ("workflow_engine.cli.submit:submit", "Start a run of a workflow."),
-    "runs": ("workflow_engine.cli.runs:runs", "List, show, watch and cancel runs."),
+    "runs": ("workflow_engine.cli.runs:runs", "List, show, explain, watch and cancel runs."),
     "schedules": ("workflow_engine.cli.schedules:schedules", "Start runs again and again: cron and RRULE."),
     "events": ("workflow_engine.cli.events:events", "Read the event catalogue and the event log."),
     "worker": ("workflow_engine.cli.worker:worker", "Run steps: a Celery worker, with all of Celery's options."),

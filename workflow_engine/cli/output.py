@@ -15,6 +15,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from workflow_engine.model.durations import duration
+
 _DRAWING_WIDTH: Final = 100
 _PIPE_WIDTH: Final = 100_000
 """Columns where there is no terminal: nothing is cut for a program that reads along."""
@@ -172,17 +174,6 @@ def moment_briefly(at: datetime) -> str:
 def length(start: datetime | None, end: datetime | None) -> str:
     """Return how long something took, or has taken so far."""
     return "" if start is None else duration((end or datetime.now(UTC)) - start)
-
-
-def duration(length: timedelta) -> str:
-    """Return a duration for people: ``0.04 s``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``."""
-    seconds = max(length.total_seconds(), 0.0)
-    if seconds < 10:  # noqa: PLR2004 - two decimals while they say something
-        return f"{seconds:.2f} s"
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
 
 
 def describe_error(error: Mapping[str, Any] | None) -> str:

@@ -7,9 +7,10 @@ import click
 from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.lengths import parse_lengths
-from workflow_engine.cli.output import as_json_option, duration, moment, print_json
+from workflow_engine.cli.output import as_json_option, moment, print_json
 from workflow_engine.cli.submit import time_of
 from workflow_engine.cli.watching import run_as_json
+from workflow_engine.model.durations import duration
 from workflow_engine.model.records import RunRecord
 
 

@@ -1,4 +1,4 @@
-"""``wfe runs``: list, show, watch, cancel, reschedule."""
+"""``wfe runs``: list, show, explain, watch, cancel, reschedule."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,13 +8,13 @@ from rich.text import Text
 
 from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
+from workflow_engine.cli.explaining import explain
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.output import (
     as_json_option,
     as_values,
     describe_error,
     drawing_width,
-    duration,
     length,
     moment,
     moment_briefly,
@@ -28,6 +28,7 @@ from workflow_engine.cli.rescheduling import describe_deadline, reschedule
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.client import PAGE_LIMIT
 from workflow_engine.client.handle import RunHandle
+from workflow_engine.model.durations import duration
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
 
@@ -37,9 +38,10 @@ _WIDTH_FOR_ALL: Final = 100
 
 @click.group()
 def runs() -> None:
-    """List, show, watch, cancel and reschedule runs."""
+    """List, show, explain, watch, cancel and reschedule runs."""
 
 
+runs.add_command(explain)
 runs.add_command(reschedule)
 
 

@@ -14,7 +14,6 @@ from workflow_engine.cli.output import (
     as_values,
     console,
     describe_error,
-    duration,
     is_interactive,
     length,
     print_json_line,
@@ -26,6 +25,7 @@ from workflow_engine.cli.output import (
 )
 from workflow_engine.cli.tracking import StepLine, Track, looks
 from workflow_engine.client.handle import RunHandle
+from workflow_engine.model.durations import duration
 from workflow_engine.model.records import EventRecord, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState

@@ -5,7 +5,8 @@ from datetime import timedelta
 import click
 
 from workflow_engine.cli.engines import engine_here
-from workflow_engine.cli.output import as_json_option, as_values, duration, print_json, print_table
+from workflow_engine.cli.output import as_json_option, as_values, print_json, print_table
+from workflow_engine.model.durations import duration
 from workflow_engine.model.workers import WorkerRecord
 
 

@@ -11,6 +11,7 @@ from workflow_engine.client.handle import RunHandle
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.ids import RunId
 from workflow_engine.model.dead_letters import StepDeadLetter
+from workflow_engine.model.explanation import Explanation
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.workers import WorkerRecord
@@ -62,6 +63,10 @@ class AsyncRunHandle:
     async def events(self, after: int = 0) -> list[EventRecord]:
         """Return the run's events, oldest first."""
         return await asyncio.to_thread(self._handle.events, after)
+
+    async def explain(self) -> Explanation:
+        """Return why the run does not move, or how it ended; errors as ``RunHandle.explain``."""
+        return await asyncio.to_thread(self._handle.explain)
 
     async def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
         """Cancel the run; False if it had ended already."""
@@ -151,6 +156,10 @@ class AsyncWorkflowClient:
     async def reschedule(self, run_id: str, **said: Any) -> bool:
         """Say anew when a run is due; arguments and errors as ``RunHandle.reschedule``."""
         return await asyncio.to_thread(lambda: self._client.reschedule(run_id, **said))
+
+    async def explain(self, run_id: str) -> Explanation:
+        """Return why a run does not move, or how it ended; errors as ``WorkflowClient.explain``."""
+        return await asyncio.to_thread(self._client.explain, run_id)
 
     async def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""

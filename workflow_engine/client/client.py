@@ -14,11 +14,13 @@ from workflow_engine.clock import Clock
 from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow, canonical_json
+from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.handlers.run import Submitted
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, RunNotFound, WorkflowNotFound
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import SubmitRun
+from workflow_engine.model.explanation import Explanation
 from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
@@ -48,6 +50,7 @@ class WorkflowClient:
         *,
         namespace: str,
         input_limit: int,
+        explainer: Explainer | None = None,
     ) -> None:
         """Use the given parts; applications call ``Client()``, which wires them from the settings."""
         self._store = store
@@ -56,6 +59,7 @@ class WorkflowClient:
         self._clock = clock
         self._namespace = namespace
         self._input_limit = input_limit
+        self._explainer = explainer or Explainer(store, processor.plan)
         self.dead_letters = DeadLetters(store, processor, namespace=namespace)
         """The steps that failed for good."""
         self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
@@ -164,6 +168,15 @@ class WorkflowClient:
         """Say anew when a run is due; arguments and errors as ``RunHandle.reschedule``."""
         return self.run(run_id).reschedule(**said)
 
+    def explain(self, run_id: str) -> Explanation:
+        """Return why a run does not move, or how it ended; see ``RunHandle.explain``.
+
+        Raises:
+            RunNotFound: there is none.
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        return self.run(run_id).explain()
+
     def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""
         with self._store.single() as tx:
@@ -250,7 +263,7 @@ class WorkflowClient:
         raise WorkflowNotFound(f"{wanted} is not known in namespace {self._namespace!r}{did_you_mean(name, known)}")
 
     def _handle(self, run_id: RunId, *, created: bool = True) -> RunHandle:
-        return RunHandle(run_id, self._store, self._processor, created=created)
+        return RunHandle(run_id, self._store, self._processor, created=created, explainer=self._explainer)
 
 
 def _digest(text: str) -> str:

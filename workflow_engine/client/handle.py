@@ -7,11 +7,13 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Any, Final, Self
 
+from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, RunNotFound, RunTimeout
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import CancelRun, UpdateDeadline
 from workflow_engine.model.deadlines import UNCHANGED, Unsaid
+from workflow_engine.model.explanation import Explanation
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
 from workflow_engine.model.run_options import cancel_options, deadline_options
@@ -28,13 +30,22 @@ EVENTS_PAGE: Final = 10_000
 class RunHandle:
     """One run: where it stands, what it made, and what may be asked of it."""
 
-    def __init__(self, run_id: RunId, store: Store, processor: Processor, *, created: bool = True) -> None:
+    def __init__(
+        self,
+        run_id: RunId,
+        store: Store,
+        processor: Processor,
+        *,
+        created: bool = True,
+        explainer: Explainer | None = None,
+    ) -> None:
         """Name a run; nothing is read yet."""
         self.id = run_id
         self.created = created
         """False where an idempotency key led to a run that was there before."""
         self._store = store
         self._processor = processor
+        self._explainer = explainer or Explainer(store, processor.plan)
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
@@ -119,6 +130,20 @@ class RunHandle:
                 found += page
                 if len(page) < EVENTS_PAGE:
                     break
+        return found
+
+    def explain(self) -> Explanation:
+        """Why the run does not move, or how it ended: for the run, and for each step that has not succeeded.
+
+        Six statements, whatever the size of the run; of its steps at most 10,000 are explained.
+
+        Raises:
+            RunNotFound: it is not there.
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        found = self._explainer.explain(self.id)
+        if found is None:
+            raise RunNotFound(self.id)
         return found
 
     def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:

@@ -12,6 +12,8 @@ from workflow_engine.store.leaders import Leadership
 
 logger = logging.getLogger(__name__)
 
+ROLE: Final = "coordinator"
+"""Of the leading coordinator."""
 LEASE: Final = timedelta(seconds=3)
 """How long a leader may be silent, its connection alive, before another one ends it: it is stopped, or its host off."""
 _TRY_EVERY: Final = timedelta(seconds=1)

@@ -15,6 +15,7 @@ from workflow_engine.store.database import Database
 from workflow_engine.store.deadlines import Deadlines
 from workflow_engine.store.deliveries import Deliveries
 from workflow_engine.store.event_log import EventLog
+from workflow_engine.store.explanations import Explanations
 from workflow_engine.store.gauges import Gauges
 from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
@@ -127,6 +128,11 @@ class Transaction:
     def gauges(self) -> Gauges:
         """Counts of what is not finished."""
         return Gauges(self.connection)
+
+    @cached_property
+    def explanations(self) -> Explanations:
+        """Why runs are where they are."""
+        return Explanations(self.connection)
 
     @cached_property
     def views(self) -> Views:

@@ -284,3 +284,28 @@ def test_a_workflow_whose_code_is_not_here_is_drawn_from_the_database(dev: Dev, 
     shown = wfe("workflows", "show", "orders", **submitted_there)
     assert "validate ─┬─ charge ──┬─ ship" in shown.out
     assert wfe("workflows", "show", "ordrs", **submitted_there).code == 2
+
+
+def test_a_run_is_explained_while_it_stands_and_when_it_has_ended(dev: Dev, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    run = submitted(gate=str(gate))
+    wait_until(lambda: "charge has run for" in wfe("runs", "explain", run).out)
+
+    ended = wfe("runs", "explain", run)
+    as_json = wfe("runs", "explain", run, "--json").json
+    gate.touch()
+    wait_until(lambda: wfe("runs", "explain", run, "--json").json["reason"] == "succeeded")
+
+    assert ended.out.startswith(f"{run} is running: step charge has run for ")
+    assert "waits for charge (running)" in ended.out
+    assert not CONTROL.search(ended.out)
+    assert (as_json["reason"], as_json["step"]) == ("running", "charge")
+    assert {step["step"]: step["reason"] for step in as_json["steps"]}["ship"] == "waits_for_parents"
+    assert wfe("runs", "explain", run).out.startswith(f"{run} is succeeded: it succeeded after ")
+
+
+def test_a_run_that_is_not_there_cannot_be_explained(dev: Dev) -> None:
+    ended = wfe("runs", "explain", NO_RUN)
+
+    assert ended.code == 1
+    assert NO_RUN in ended.err
