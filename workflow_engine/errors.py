@@ -224,7 +224,7 @@ class WorkerLost(WorkflowEngineError):
 
 
 class StepCancelled(WorkflowEngineError):
-    """Raised inside a handler by ``ctx.heartbeat()``: its run was cancelled or timed out, or its attempt was given away."""
+    """Raised inside a handler by ``ctx.heartbeat()``: its run was cancelled or timed out, or the attempt given away."""
 
 
 class HeartbeatTimeout(WorkflowEngineError, TimeoutError):
