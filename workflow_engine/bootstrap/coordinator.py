@@ -1,5 +1,6 @@
 """What a coordinator runs, by its deployment mode."""
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from socket import gethostname
@@ -59,7 +60,7 @@ class Coordinator:
             engine.processor, self.readiness, dispatcher.circuit, engine.broker_connection.ping
         )
         led = list(self._led())
-        self.leader = Leader(Leadership(store.database, ROLE, gethostname()), led)
+        self.leader = Leader(Leadership(store.database, ROLE, f"{gethostname()}:{os.getpid()}"), led)
         listeners = list(self._listener(settings.orchestration))
         self._circuits = [dispatcher.circuit, *(each.circuit for each in listeners), engine.event_bell.circuit]
         self._services = [self.readiness, self.broker_watch, *led, *listeners, self.leader]
