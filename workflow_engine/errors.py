@@ -15,13 +15,14 @@
     ├── SubscriberNotFound / DeadLetterNotFound
     ├── WorkflowNotFound / RunNotFound / ScheduleNotFound
     ├── IdempotencyConflict        the same key with another input
-    ├── RunEnded                   a run that has ended cannot be changed
+    ├── RunEnded                   a run that has ended cannot be changed, and takes no signal
     ├── IllegalTransition          a state change the state machine does not have
     ├── DatabaseUnavailable / DatabaseNotMigrated / BrokerUnavailable
     ├── RunTimeout                 ``run.wait(timeout=…)`` ran out
     ├── NonRetryable / RetryAfter  raised by step handlers
     │   └── ApiCallRefused         an API answered that asking again would not help
     ├── ApiCallFailed              an API did not answer, or may answer better next time
+    ├── SignalTimeout              why a step failed that waited for a signal
     ├── StepCancelled              raised inside a handler by ``ctx.heartbeat()``
     └── HandlerExited / WorkerLost why an attempt failed, where the handler did not say
 """
@@ -127,10 +128,10 @@ class IdempotencyConflict(WorkflowEngineError):
 
 
 class RunEnded(WorkflowEngineError):
-    """What was asked for is for runs that have not ended; ``state`` is how this one did."""
+    """What was asked for comes too late; ``state`` is how the run ended, or ``cancelling``."""
 
-    def __init__(self, run_id: str, state: str) -> None:
-        super().__init__(f"run {run_id} is {state}: it has ended, and cannot be changed any more")
+    def __init__(self, run_id: str, state: str, why: str = "it has ended, and cannot be changed any more") -> None:
+        super().__init__(f"run {run_id} is {state}: {why}")
         self.run_id = run_id
         self.state = str(state)
 
@@ -233,6 +234,17 @@ class HeartbeatTimeout(WorkflowEngineError, TimeoutError):
     def __init__(self, step: str, seconds: float) -> None:
         super().__init__(f"step {step!r} showed no sign of life for its heartbeat_timeout of {seconds:g} s")
         self.step = step
+        self.seconds = seconds
+
+
+class SignalTimeout(WorkflowEngineError, TimeoutError):
+    """A step waited for a signal that did not come in time."""
+
+    def __init__(self, step: str, signal: str, seconds: float | None) -> None:
+        limit = "" if seconds is None else f" within {seconds:g} s"
+        super().__init__(f"step {step!r}: signal {signal!r} did not come{limit}")
+        self.step = step
+        self.signal = signal
         self.seconds = seconds
 
 

@@ -18,6 +18,7 @@ from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.definitions.context import StepContext
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.step import Step
+from workflow_engine.definitions.waiting import Wait
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.attempt_watch import AttemptWatch
 from workflow_engine.engine.processor import Processor
@@ -31,6 +32,7 @@ from workflow_engine.model.commands import (
     ReleaseSteps,
     StepAttempt,
     StopStep,
+    SuspendStep,
 )
 from workflow_engine.model.json_values import result_as_json
 from workflow_engine.model.records import ClaimedStep
@@ -87,7 +89,8 @@ class StepRuntime:
         """Run the attempt that a message names and return its result, as JSON values.
 
         Raises:
-            Ignore: the attempt is not to be had: late, repeated, or of a workflow this worker does not know.
+            Ignore: the attempt is not to be had (late, repeated, or of a workflow this worker does not know), or it
+                waits for something and needs no worker.
             Retry: the handler failed and the step will be tried again.
             Exception: the handler's own, if the step has failed for good.
         """
@@ -98,7 +101,10 @@ class StepRuntime:
         until_committed(running.watch.begin)
         request.wfe_running = running
         with self._tracing.handling(attempt, plan, claimed.claim, self._identity.name):
-            return self._call(running, plan, workflow, step, claimed)
+            result = self._call(running, plan, workflow, step, claimed)
+            if isinstance(result, Wait):
+                self._suspend(running, result)
+            return result
 
     def report(self, request: Any, error: BaseException | None = None) -> None:
         """Commit how an attempt ended; come back only when it is committed.
@@ -156,7 +162,10 @@ class StepRuntime:
         try:
             context = self._context(running, workflow, step, claimed, plan)
             with log_context(**_log_fields(context)):
-                result = step.storable(step.handler(context))
+                output = step.handler(context)
+            if isinstance(output, Wait):
+                return output
+            result = step.storable(output)
             text = result_as_json(result, self._result_limit)
         except StepCancelled:
             until_committed(lambda: self._processor.execute(StopStep(**_key(attempt))))
@@ -171,6 +180,12 @@ class StepRuntime:
             claim=claimed.claim,
         )
         return result
+
+    def _suspend(self, running: _Running, wait: Wait) -> None:
+        """Give the attempt back, to be ended by whoever knows that its wait is over."""
+        command = SuspendStep(**_key(running.attempt), wait=wait, claim=running.claimed.claim)
+        until_committed(lambda: self._processor.execute(command))
+        raise Ignore("the step waits, and needs no worker")
 
     def _raise_failure(self, running: _Running, step: Step, error: BaseException) -> None:
         failure = as_failure(error, step)

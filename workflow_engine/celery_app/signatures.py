@@ -8,6 +8,7 @@ from celery.canvas import Signature
 
 from workflow_engine.definitions.context import StepContext
 from workflow_engine.definitions.registry import Registry
+from workflow_engine.definitions.waiting import WaitHandler
 from workflow_engine.plan.graph import components, levels, reachable
 from workflow_engine.plan.plan import Plan
 
@@ -111,6 +112,8 @@ def _run(registry: Registry, workflow: Sequence[str], step: str, value: Any, res
     if definition is None:
         raise LookupError(f"workflow {workflow[1]} {workflow[2]} is not loaded here")
     chosen = definition.steps[step]
+    if isinstance(chosen.handler, WaitHandler):
+        return None  # Celery cannot wait without a worker: in a canvas nobody does
     context = StepContext(
         run_id="canvas",
         workflow=definition.name,

@@ -1,4 +1,4 @@
-"""``wfe runs``: list, show, explain, watch, cancel, reschedule."""
+"""``wfe runs``: list, show, explain, watch, cancel, reschedule, signal."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -25,6 +25,7 @@ from workflow_engine.cli.output import (
     yielding,
 )
 from workflow_engine.cli.rescheduling import describe_deadline, reschedule
+from workflow_engine.cli.submit import parse_json
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.client import PAGE_LIMIT
 from workflow_engine.client.handle import RunHandle
@@ -38,7 +39,7 @@ _WIDTH_FOR_ALL: Final = 100
 
 @click.group()
 def runs() -> None:
-    """List, show, explain, watch, cancel and reschedule runs."""
+    """List, show, explain, watch, cancel and reschedule runs; send them signals."""
 
 
 runs.add_command(explain)
@@ -112,6 +113,25 @@ def cancel(ctx: click.Context, run_id: str, reason: str | None, actor: str, as_j
         click.echo(f"{run.id}  {now}" + ("" if done else ": it had ended already"))
     if not done and now is not RunState.CANCELLED:
         ctx.exit(FAILURE)
+
+
+@runs.command("signal")
+@click.argument("run_id")
+@click.argument("name")
+@click.option("--data", default="null", help="Its payload, as JSON.", show_default=True)
+@click.option("--key", help="However often a signal with this key is sent, the run takes one.")
+@actor_option
+@as_json_option
+def send_signal(run_id: str, name: str, data: str, key: str | None, actor: str, as_json: bool) -> None:
+    """Give run RUN_ID the signal NAME: a step that waits for it goes on, now or when it comes to it."""
+    payload = parse_json("--data", data)
+    with engine_here() as engine:
+        run = engine.client.run(run_id)
+        taken = run.signal(name, payload, actor=actor, key=key)
+    if as_json:
+        print_json({"id": run.id, "signal": name, "taken": taken})
+    else:
+        click.echo(f"{run.id}  {name}" + ("" if taken else ": it had this one already"))
 
 
 def _row(run: RunRecord) -> list[str | Text]:

@@ -44,7 +44,7 @@ class StepLine:
         state = STEP_STATE_AFTER.get(event.name)
         if state is None:
             return self
-        starts = state is StepState.RUNNING
+        starts = event.name == "step.started"
         return replace(
             self,
             state=state,

@@ -35,6 +35,7 @@ _LINES_BESIDE_STEPS: Final = 6
 
 _WORDS: Final[Mapping[str, str]] = {
     "step.started": "running",
+    "step.suspended": "waiting",
     "step.completed": "succeeded",
     "step.retrying": "retrying",
     "step.lost": "lost",

@@ -76,6 +76,10 @@ class AsyncRunHandle:
         """Say anew when the run is due; arguments and errors as ``RunHandle.reschedule``."""
         return await asyncio.to_thread(lambda: self._handle.reschedule(**said))
 
+    async def signal(self, name: str, payload: Any = None, *, actor: str | None = None, key: str | None = None) -> bool:
+        """Give the run a signal; arguments, answer and errors as ``RunHandle.signal``."""
+        return await asyncio.to_thread(lambda: self._handle.signal(name, payload, actor=actor, key=key))
+
 
 class AsyncDeadLetters:
     """The steps that failed for good; see ``DeadLetters``."""
@@ -143,6 +147,12 @@ class AsyncWorkflowClient:
             RunNotFound: there is none.
         """
         return AsyncRunHandle(await asyncio.to_thread(self._client.run, run_id))
+
+    async def signal(
+        self, run_id: str, name: str, payload: Any = None, *, actor: str | None = None, key: str | None = None
+    ) -> bool:
+        """Give a run a signal; arguments, answer and errors as ``RunHandle.signal``."""
+        return await asyncio.to_thread(lambda: self._client.signal(run_id, name, payload, actor=actor, key=key))
 
     async def runs(self, **wanted: Any) -> list[RunRecord]:
         """Return the newest runs that fit; arguments as ``WorkflowClient.runs``."""

@@ -139,6 +139,12 @@ class WorkflowClient:
             raise RunNotFound(run_id)
         return self._handle(record.id)  # its usual form, whatever the form it was asked by
 
+    def signal(
+        self, run_id: str, name: str, payload: Any = None, *, actor: str | None = None, key: str | None = None
+    ) -> bool:
+        """Give a run a signal; arguments, answer and errors as ``RunHandle.signal``."""
+        return self.run(run_id).signal(name, payload, actor=actor, key=key)
+
     def runs(
         self,
         *,
@@ -263,7 +269,14 @@ class WorkflowClient:
         raise WorkflowNotFound(f"{wanted} is not known in namespace {self._namespace!r}{did_you_mean(name, known)}")
 
     def _handle(self, run_id: RunId, *, created: bool = True) -> RunHandle:
-        return RunHandle(run_id, self._store, self._processor, created=created, explainer=self._explainer)
+        return RunHandle(
+            run_id,
+            self._store,
+            self._processor,
+            input_limit=self._input_limit,
+            created=created,
+            explainer=self._explainer,
+        )
 
 
 def _digest(text: str) -> str:

@@ -11,12 +11,13 @@ from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, RunNotFound, RunTimeout
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun, UpdateDeadline
+from workflow_engine.model.commands import CancelRun, DeliverSignal, UpdateDeadline
 from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.explanation import Explanation
+from workflow_engine.model.json_values import payload_as_json
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
-from workflow_engine.model.run_options import cancel_options, deadline_options
+from workflow_engine.model.run_options import cancel_options, deadline_options, signal_options
 from workflow_engine.model.step import StepState
 from workflow_engine.store.transaction import Store
 
@@ -36,16 +37,18 @@ class RunHandle:
         store: Store,
         processor: Processor,
         *,
+        input_limit: int,
         created: bool = True,
         explainer: Explainer | None = None,
     ) -> None:
-        """Name a run; nothing is read yet."""
+        """Name a run; nothing is read yet. What it is told has at most ``input_limit`` bytes."""
         self.id = run_id
         self.created = created
         """False where an idempotency key led to a run that was there before."""
         self._store = store
         self._processor = processor
         self._explainer = explainer or Explainer(store, processor.plan)
+        self._input_limit = input_limit
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
@@ -179,3 +182,26 @@ class RunHandle:
         """
         said = deadline_options(due_at=due_at, remind_before=remind_before, actor=actor)
         return bool(self._processor.execute(UpdateDeadline(run_id=self.id, **said)))
+
+    def signal(self, name: str, payload: Any = None, *, actor: str | None = None, key: str | None = None) -> bool:
+        """Give the run a signal: it completes the step that has waited for it longest, or is kept for the next one.
+
+        Args:
+            name: the signal's.
+            payload: any JSON value; the step's result.
+            actor: who sends it, for the audit.
+            key: of the caller's choice: the run takes one signal with this key, however often it is sent.
+
+        Returns:
+            False if the run had the signal with this ``key`` already.
+
+        Raises:
+            RunEnded: the run has ended, or is being cancelled.
+            RunNotFound: it is not there.
+            InvalidInput: no step of its workflow waits for such a signal, ``payload`` is not JSON or too large, ``key``
+                belongs to another signal of the run, or an argument is of the wrong form. Nothing is stored.
+        """
+        said = signal_options(name, actor, key)
+        text = payload_as_json(payload, self._input_limit)
+        command = DeliverSignal(run_id=self.id, name=said.name, payload=text, actor=said.actor, key=said.key)
+        return bool(self._processor.execute(command))

@@ -28,6 +28,7 @@ from workflow_engine.definitions.step import (
     describe,
     explain_validation,
 )
+from workflow_engine.definitions.waiting import Moment, check_signal, moment_handler, signal_handler, sleep_handler
 from workflow_engine.errors import CyclicWorkflow, DefinitionError, InvalidInput
 
 After = str | Step | Sequence[str | Step]
@@ -169,6 +170,47 @@ class Workflow:
         if handler is not None:
             return self._add(handler, **options)
         return lambda decorated: self._add(decorated, **options)
+
+    def sleep(self, length: float | timedelta, *, name: str, after: After = ()) -> Step:
+        """Add a step that waits for ``length`` (seconds or a timedelta, at most 366 days), and holds no worker for it.
+
+        Raises:
+            DefinitionError: ``length`` is out of bounds, or as for ``step``; the message names the step.
+        """
+        handler = sleep_handler(check_name("step", name), length)
+        return self._add(handler, name=name, after=after, description=f"waits for {length}")
+
+    def wait_until(self, moment: Moment, *, name: str, after: After = ()) -> Step:
+        """Add a step that waits until ``moment``, and holds no worker; one that has passed is not waited for.
+
+        Args:
+            moment: a datetime with a time zone, or a function of the context that returns one.
+            name: the step's.
+            after: as for ``step``.
+
+        Raises:
+            DefinitionError: ``moment`` is neither, or as for ``step``; the message names the step.
+        """
+        handler = moment_handler(check_name("step", name), moment)
+        return self._add(handler, name=name, after=after, description=f"waits until {handler.wait.until or 'its time'}")
+
+    def wait_for_signal(
+        self, signal: str, *, name: str | None = None, after: After = (), timeout: float | timedelta | None = None
+    ) -> Step:
+        """Add a step that waits for ``signal`` (``RunHandle.signal``) and holds no worker; its result is the payload.
+
+        Args:
+            signal: the signal's name. Each signal goes to one step; those that come early are kept.
+            name: the step's; the signal's unless given.
+            after: as for ``step``.
+            timeout: seconds or a timedelta, at most 366 days, after which the step fails with ``SignalTimeout``.
+
+        Raises:
+            DefinitionError: ``timeout`` is out of bounds, or as for ``step``; the message names the step.
+        """
+        step = check_signal(self.name, signal) if name is None else check_name("step", name)
+        handler = signal_handler(step, check_signal(self.name, signal), timeout)
+        return self._add(handler, name=step, after=after, description=f"waits for signal {signal!r}")
 
     def check_complete(self) -> None:
         """Check what can only be known at the end.

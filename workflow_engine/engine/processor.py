@@ -14,6 +14,7 @@ from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import schedule as schedule_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers import timer as timer_handlers
+from workflow_engine.engine.handlers import waiting as waiting_handlers
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Outcome, Told
 from workflow_engine.engine.plan_cache import PlanCache
@@ -160,6 +161,8 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.LoseStep: step_handlers.lose_step,
     commands.RescueSteps: rescue_handlers.rescue_steps,
     commands.StopStep: step_handlers.stop_step,
+    commands.SuspendStep: waiting_handlers.suspend_step,
+    commands.DeliverSignal: waiting_handlers.deliver_signal,
     commands.CreateSchedule: schedule_handlers.create_schedule,
     commands.UpdateSchedule: schedule_handlers.update_schedule,
     commands.PauseSchedule: schedule_handlers.pause_schedule,

@@ -14,6 +14,7 @@ from workflow_engine.model import (
     retry_events,
     run_events,
     schedule_events,
+    signal_events,
     step_events,
     subscriber_events,
 )
@@ -162,6 +163,21 @@ def step_released(step: str, reason: str) -> Event:
 def step_started(step: str, attempt: int, worker: str) -> Event:
     """A worker claimed an attempt."""
     return Event(name=step_events.StepStarted.event, step=step, attempt=attempt, data=_started_payload(worker))
+
+
+def step_suspended(step: str, attempt: int, until: datetime | None, signal: str | None) -> Event:
+    """A step waits."""
+    return _event(step_events.StepSuspended(until=until, signal=signal), step, attempt)
+
+
+def step_resumed(step: str, attempt: int, because: str) -> Event:
+    """A step waits no more."""
+    return _event(step_events.StepResumed(because=because), step, attempt)
+
+
+def signal_received(signal: str, actor: str | None) -> Event:
+    """A signal was stored."""
+    return _event(signal_events.SignalReceived(signal=signal, actor=actor))
 
 
 def step_completed(step: str, attempt: int, times: AttemptTimes, seconds: float) -> Event:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from workflow_engine.definitions.waiting import Wait
 from workflow_engine.ids import RunId
 from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.records import Claim
@@ -89,6 +90,28 @@ class RescueSteps:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopStep(StepAttempt):
     """A handler saw that its run was cancelled, and stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspendStep(StepAttempt):
+    """Let a running attempt wait without its worker; complete it at once if its signal is there already."""
+
+    wait: Wait
+    """``until`` is known."""
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverSignal:
+    """Keep a signal for a step that will wait for it, or complete the one that does. The answer: was it a new one."""
+
+    run_id: RunId
+    name: str
+    payload: str
+    """JSON text, checked."""
+    actor: str | None = None
+    key: str | None = None
+    """Signals of a run with the same key are one signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +251,8 @@ Command = (
     | LoseStep
     | RescueSteps
     | StopStep
+    | SuspendStep
+    | DeliverSignal
     | CancelRun
     | UpdateDeadline
     | CreateSchedule

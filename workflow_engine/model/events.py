@@ -22,6 +22,7 @@ from workflow_engine.model.payload_fields import (
     privacy_of,
 )
 from workflow_engine.model.retry_events import RunRetried, StepDiscarded, StepRequeued, StepRestored
+from workflow_engine.model.signal_events import SignalReceived
 from workflow_engine.model.subscriber_events import (
     SubscriberDeadLettered,
     SubscriberDiscarded,
@@ -61,6 +62,8 @@ CATALOGUE: dict[str, type[Payload]] = {
         step_events.StepDispatched,
         step_events.StepReleased,
         step_events.StepStarted,
+        step_events.StepSuspended,
+        step_events.StepResumed,
         step_events.StepCompleted,
         step_events.StepRetrying,
         step_events.StepLost,
@@ -70,6 +73,7 @@ CATALOGUE: dict[str, type[Payload]] = {
         StepRequeued,
         StepRestored,
         StepDiscarded,
+        SignalReceived,
         schedule_events.ScheduleCreated,
         schedule_events.ScheduleUpdated,
         schedule_events.SchedulePaused,

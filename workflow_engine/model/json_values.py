@@ -28,6 +28,18 @@ def input_as_json(value: Any, limit: int) -> str:
     return text
 
 
+def payload_as_json(value: Any, limit: int) -> str:
+    """Return a signal's payload as JSON text.
+
+    Raises:
+        InvalidInput: as for ``input_as_json``.
+    """
+    text, problem = _encode(value, limit, "WFE_INPUT_LIMIT_BYTES")
+    if problem:
+        raise InvalidInput("payload", problem)
+    return text
+
+
 def result_as_json(value: Any, limit: int) -> str:
     """Return a step's result as JSON text.
 

@@ -52,7 +52,7 @@ class RunSucceeded(Payload):
     """Every step of a run succeeded."""
 
     event = "run.succeeded"
-    fired_by = "CompleteStep"
+    fired_by = "CompleteStep, SuspendStep, DeliverSignal, FireTimers"
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
 
@@ -68,7 +68,7 @@ class RunFailed(Payload):
 
     event = "run.failed"
     schema_version = 2
-    fired_by = "FailStep, CompleteStep, LoseStep, StopStep, FireTimers"
+    fired_by = "FailStep, CompleteStep, LoseStep, StopStep, FireTimers, SuspendStep, DeliverSignal"
     frequency = "at most once a run, and once more each time it is retried"
     example: ClassVar = {
         "workflow": "order_fulfilment",
@@ -108,7 +108,7 @@ class RunCancelled(Payload):
     """A cancelled run came to rest: none of its steps runs any more."""
 
     event = "run.cancelled"
-    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep, FireTimers"
+    fired_by = "CancelRun, CompleteStep, FailStep, LoseStep, StopStep, FireTimers, SuspendStep"
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
 

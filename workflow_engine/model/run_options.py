@@ -95,6 +95,16 @@ class DeadlineOptions(BaseModel):
     actor: Annotated[Text, Field(max_length=200)] | None = None
 
 
+class SignalOptions(BaseModel):
+    """What is said about a signal beside its payload."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[Text, Field(min_length=1, max_length=100)]
+    actor: Annotated[Text, Field(max_length=200)] | None = None
+    key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+
+
 def run_options(now: datetime, *, expires_in: float | timedelta | None = None, **values: Any) -> RunOptions:
     """Return the options, checked; ``expires_in`` (seconds or a timedelta) counts from ``now``.
 
@@ -134,6 +144,15 @@ def deadline_options(*, due_at: datetime | Unsaid | None, remind_before: Any, ac
     if "due_at" in given and options.due_at is None and options.remind_before:
         raise InvalidInput("remind_before", "needs a due_at to be before")
     return {name: getattr(options, name) for name in (*given, "actor")}
+
+
+def signal_options(name: str, actor: str | None, key: str | None) -> SignalOptions:
+    """Return what is said about a signal, checked.
+
+    Raises:
+        InvalidInput: it is of the wrong form or too long; the message names it.
+    """
+    return checked(SignalOptions, {"name": name, "actor": actor, "key": key})
 
 
 def check_text(field: str, value: object) -> str:

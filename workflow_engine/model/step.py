@@ -35,6 +35,8 @@ STEP_STATE_AFTER: Final[Mapping[str, StepState]] = {
     "step.dispatched": StepState.DISPATCHED,
     "step.released": StepState.READY,
     "step.started": StepState.RUNNING,
+    "step.suspended": StepState.SUSPENDED,
+    "step.resumed": StepState.RUNNING,
     "step.completed": StepState.SUCCEEDED,
     "step.retrying": StepState.RETRYING,
     "step.lost": StepState.READY,
@@ -54,6 +56,10 @@ class StepTrigger(StrEnum):
     RELEASE = "release"
     """The broker, or the worker that took the message, could not take the step."""
     START = "start"
+    SUSPEND = "suspend"
+    """It waits for a time or a signal, and gives its worker back."""
+    WAKE = "wake"
+    """What it waited for has come, or took too long; whoever knows ends the step in the same transaction."""
     SUCCEED = "succeed"
     RETRY = "retry"
     LOSE = "lose"
@@ -77,10 +83,13 @@ STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
     (StepState.DISPATCHED, StepTrigger.START): StepState.RUNNING,
     (StepState.DISPATCHED, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.RUNNING, StepTrigger.SUCCEED): StepState.SUCCEEDED,
+    (StepState.RUNNING, StepTrigger.SUSPEND): StepState.SUSPENDED,
     (StepState.RUNNING, StepTrigger.RETRY): StepState.RETRYING,
     (StepState.RUNNING, StepTrigger.LOSE): StepState.READY,
     (StepState.RUNNING, StepTrigger.FAIL): StepState.FAILED,
     (StepState.RUNNING, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.SUSPENDED, StepTrigger.WAKE): StepState.RUNNING,
+    (StepState.SUSPENDED, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.RETRYING, StepTrigger.DISPATCH): StepState.DISPATCHED,
     (StepState.RETRYING, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.FAILED, StepTrigger.REQUEUE): StepState.READY,

@@ -23,7 +23,7 @@ class StepDispatched(Payload):
     """A step whose parents have all succeeded was handed to Celery."""
 
     event = "step.dispatched"
-    fired_by = "SubmitRun, CompleteStep, ProcessReadiness, FireTimers"
+    fired_by = "SubmitRun, CompleteStep, ProcessReadiness, FireTimers, SuspendStep, DeliverSignal"
     frequency = "once an attempt; again if the broker or a worker could not take it"
     example: ClassVar = {"queue": "payments", "triggered_by": "step_completed", "ready_at": None}
 
@@ -62,11 +62,34 @@ class StepStarted(Payload):
     worker: Annotated[str, Internal, Field(description="the Celery worker's node name")]
 
 
+class StepSuspended(Payload):
+    """A step waits for a time or a signal and holds no worker."""
+
+    event = "step.suspended"
+    fired_by = "SuspendStep"
+    frequency = "at most once an attempt of a step that waits"
+    example: ClassVar = {"until": "2026-02-01T05:00:00Z", "signal": None}
+
+    until: Annotated[datetime | None, Public, Field(description="when it wakes at the latest; null: it has no limit")]
+    signal: Annotated[str | None, Public, Field(description="the signal it waits for; null: only the time")]
+
+
+class StepResumed(Payload):
+    """What a suspended step waited for has come, or took too long; how it ended is the next event."""
+
+    event = "step.resumed"
+    fired_by = "FireTimers, DeliverSignal"
+    frequency = "at most once an attempt of a step that waits"
+    example: ClassVar = {"because": "signal"}
+
+    because: Annotated[str, Public, Field(description="time, signal or timeout")]
+
+
 class StepCompleted(Payload):
     """A step succeeded and its result is stored."""
 
     event = "step.completed"
-    fired_by = "CompleteStep"
+    fired_by = "CompleteStep, SuspendStep, DeliverSignal, FireTimers"
     frequency = "at most once a step"
     example: ClassVar = {"seconds": 0.82, **STEP_TIMES}
 
@@ -139,7 +162,7 @@ class StepCancelled(Payload):
     """A step was cancelled: with its run, or because another step failed."""
 
     event = "step.cancelled"
-    fired_by = "CancelRun, FailStep, LoseStep, StopStep, FireTimers"
+    fired_by = "CancelRun, FailStep, LoseStep, StopStep, FireTimers, SuspendStep"
     frequency = "at most once a step, and once more each time it is requeued or restored"
     example: ClassVar = {"because": "the run was cancelled", "dispatched_at": None, "started_at": None}
 

@@ -20,6 +20,8 @@ class TimerKind(StrEnum):
     """An attempt has shown no sign of life for its step's ``heartbeat_timeout``."""
     STEP_TIMEOUT = "step_timeout"
     """An attempt has run for its step's ``timeout``, in a pool where Celery does not enforce it."""
+    WAKE = "wake"
+    """A suspended step has waited long enough."""
     SCHEDULE = "schedule"
     """An occurrence of a schedule is due."""
     REMINDER = "reminder"

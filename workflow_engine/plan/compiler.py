@@ -5,6 +5,7 @@ from typing import Any
 
 from workflow_engine.definitions.policies import Retry
 from workflow_engine.definitions.step import Step
+from workflow_engine.definitions.waiting import WaitHandler
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.plan.graph import topological_order
 from workflow_engine.plan.plan import Plan, link_steps
@@ -50,6 +51,7 @@ def _described(step: Step) -> dict[str, Any]:
         "timeout": None if step.timeout is None else step.timeout.total_seconds(),
         "heartbeat_timeout": None if step.heartbeat_timeout is None else step.heartbeat_timeout.total_seconds(),
         "retry": _retry_as_json(step.retry),
+        "wait": step.handler.wait.as_json() if isinstance(step.handler, WaitHandler) else None,
     }
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Self
 
+from workflow_engine.definitions.waiting import Wait
 from workflow_engine.plan.graph import reachable
 
 
@@ -28,6 +29,8 @@ class PlannedStep:
     """Seconds within which the handler must show a sign of life; None: its worker's heartbeat is enough."""
     retry: Mapping[str, Any]
     """The retry policy as plain values: part of the definition, for people and comparison."""
+    wait: Wait | None = None
+    """What it waits for, if that is all it does."""
 
     @property
     def is_root(self) -> bool:
@@ -111,11 +114,21 @@ class Plan:
         """Return the names of the steps at ``positions``."""
         return [self.steps[position].name for position in positions]
 
+    @cached_property
+    def signals(self) -> Mapping[str, tuple[int, ...]]:
+        """The positions of the steps that wait for a signal, by its name."""
+        names = dict.fromkeys(step.wait.signal for step in self.steps if step.wait and step.wait.signal)
+        return {
+            name: tuple(step.position for step in self.steps if step.wait and step.wait.signal == name)
+            for name in names
+        }
+
     def canvas(self, input: Any = None) -> Any:  # noqa: A002  the word the rest of the interface uses
         """Return the Celery canvas (``chain``/``group``/``chord``) that does the same work for one ``input``.
 
         For looking at, for tests, and for teams that compare: the engine does not run it. Celery cannot express a
-        graph that is not series-parallel, so only there the canvas adds a barrier between levels.
+        graph that is not series-parallel, so only there the canvas adds a barrier between levels. Steps that wait for a
+        time or a signal do nothing in it, and their result is None.
         """
         # The only look upwards in the package: plan data stays free of Celery unless somebody asks for Celery's form.
         return importlib.import_module("workflow_engine.celery_app.signatures").canvas(self, input)
@@ -172,6 +185,7 @@ def link_steps(
             timeout=step["timeout"],
             heartbeat_timeout=step.get("heartbeat_timeout"),
             retry=step["retry"],
+            wait=Wait.from_json(step["wait"]) if step.get("wait") is not None else None,
         )
         for position, step in enumerate(described)
     )
@@ -188,4 +202,6 @@ def _step_as_json(step: PlannedStep, after: list[str]) -> dict[str, Any]:
     }
     if step.heartbeat_timeout is not None:  # only then: older plans keep their digests
         described["heartbeat_timeout"] = step.heartbeat_timeout
+    if step.wait is not None:
+        described["wait"] = step.wait.as_json()
     return described

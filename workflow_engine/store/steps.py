@@ -144,7 +144,7 @@ class Steps:
         if row is None:
             return None
         results = {int(position): result for position, result in (row.results or {}).items()}
-        return ClaimedStep(input=row.input, results=results, claim=_claim(row))
+        return ClaimedStep(input=row.input, results=results, claim=as_claim(row))
 
     def complete(
         self, command: CompleteStep, planned: PlannedWrite, completed: Event, succeeded: Event | None, *, settle: bool
@@ -296,7 +296,8 @@ def _times(row: Any) -> AttemptTimes:
     return AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at)
 
 
-def _claim(row: Any) -> Claim:
+def as_claim(row: Any) -> Claim:
+    """Return what a row says of a claim."""
     return Claim(
         attempt_times=_times(row),
         run_times=RunTimes(

@@ -27,6 +27,7 @@ from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
 from workflow_engine.store.timers import Timers
 from workflow_engine.store.views import Views
+from workflow_engine.store.waiting import Waiting
 from workflow_engine.store.workers import Workers
 
 T = TypeVar("T")
@@ -73,6 +74,11 @@ class Transaction:
     def deadlines(self) -> Deadlines:
         """When runs are due and when they time out."""
         return Deadlines(self.connection)
+
+    @cached_property
+    def waiting(self) -> Waiting:
+        """Suspended steps, and signals."""
+        return Waiting(self.connection)
 
     @cached_property
     def plans(self) -> Plans:

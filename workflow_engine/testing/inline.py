@@ -7,10 +7,12 @@ from random import Random
 from typing import Any
 
 from workflow_engine.definitions.context import StepContext
+from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.definitions.policies import FailurePolicy
 from workflow_engine.definitions.step import Step
+from workflow_engine.definitions.waiting import Wait
 from workflow_engine.definitions.workflow import Workflow
-from workflow_engine.errors import StepCancelled
+from workflow_engine.errors import InvalidInput, SignalTimeout, StepCancelled
 from workflow_engine.ids import new_run_id
 from workflow_engine.model.json_values import input_as_json, result_as_json
 from workflow_engine.model.run import RunState
@@ -37,19 +39,28 @@ class InlineRun:
     """The results of the steps nobody waits for, as ``RunHandle.result``."""
 
 
-def run_inline(workflow: Workflow, input: Any = None) -> InlineRun:  # noqa: A002  the word of the public interface
+def run_inline(
+    workflow: Workflow,
+    input: Any = None,  # noqa: A002  the word of the public interface
+    *,
+    signals: Mapping[str, Any] | None = None,
+) -> InlineRun:
     """Run a workflow here and now, and return what came of it.
 
     Retries happen at once, whatever their delay; no timeout is enforced. Input and results go through JSON, so
-    what cannot be stored fails here as it would in production.
+    what cannot be stored fails here as it would in production. Steps that wait for a time succeed at once; those that
+    wait for a signal get the payload that ``signals`` has for its name, or fail with ``SignalTimeout`` if it has none.
 
     Raises:
         DefinitionError: the workflow cannot work.
-        InvalidInput: the input is refused.
+        InvalidInput: the input is refused, or no step waits for a signal in ``signals``.
     """
     plan = compile_plan(workflow)
     input_as_json(workflow.storable_input(input), _LIMIT)
-    run = _InlineExecution(workflow, plan, workflow.storable_input(input))
+    for name in signals or {}:
+        if name not in plan.signals:
+            raise InvalidInput("signals", f"no step waits for {name!r}{did_you_mean(name, plan.signals)}")
+    run = _InlineExecution(workflow, plan, workflow.storable_input(input), signals or {})
     for position in range(len(plan)):
         run.visit(position)
     return run.outcome()
@@ -58,10 +69,11 @@ def run_inline(workflow: Workflow, input: Any = None) -> InlineRun:  # noqa: A00
 class _InlineExecution:
     """One run in progress."""
 
-    def __init__(self, workflow: Workflow, plan: Plan, stored_input: Any) -> None:
+    def __init__(self, workflow: Workflow, plan: Plan, stored_input: Any, signals: Mapping[str, Any]) -> None:
         self._workflow = workflow
         self._plan = plan
         self._input = stored_input
+        self._signals = signals
         self._run_id = new_run_id()
         self._run = InlineRun(state=RunState.RUNNING)
 
@@ -90,7 +102,8 @@ class _InlineExecution:
             attempt += 1
             self._run.attempts[step.name] = attempt
             try:
-                result = step.storable(step.handler(self._context(step, attempt, parents)))
+                output = step.handler(self._context(step, attempt, parents))
+                result = self._awaited(step, output) if isinstance(output, Wait) else step.storable(output)
                 self._run.results[step.name] = _through_json(result)
             except (Exception, SystemExit) as error:  # whatever a handler raises is its failure
                 if isinstance(error, StepCancelled) or step.retry.delay_after(error, attempt, _RANDOM) is None:
@@ -100,6 +113,13 @@ class _InlineExecution:
             else:
                 self._run.states[step.name] = StepState.SUCCEEDED
                 return
+
+    def _awaited(self, step: Step, wait: Wait) -> Any:
+        if wait.signal is None:
+            return None
+        if wait.signal not in self._signals:
+            raise SignalTimeout(step.name, wait.signal, wait.seconds)
+        return self._signals[wait.signal]
 
     def _context(self, step: Step, attempt: int, parents: Mapping[str, Any]) -> StepContext:
         return StepContext(

@@ -124,6 +124,16 @@ def end_unstarted(
     positions = [step.position for step in held if step.state is not StepState.RUNNING]
     ended = scope.tx.steps.end_unstarted(run_id, positions, StepState.CANCELLED)
     scope.publish(run_id, *(publisher.step_cancelled(plan[position].name, because) for position in ended))
+    if suspended := [step.position for step in held if step.state is StepState.SUSPENDED]:
+        waited = scope.tx.waiting.cancel(run_id, suspended)  # their attempts have begun: the log tells their ends
+        names = [plan[step.position].name for step in waited]
+        scope.publish(
+            run_id,
+            *(
+                publisher.step_cancelled(name, because, step.attempt, step.times)
+                for name, step in zip(names, waited, strict=True)
+            ),
+        )
     scope.tx.steps.mark_settle(run_id, level)
 
 

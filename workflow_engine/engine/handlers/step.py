@@ -52,15 +52,11 @@ def _begun(plan: Plan, started: Event, claim: Claim) -> Iterator[tuple[Event, st
     yield started, None
 
 
-def repair_step(command: ClaimStep, scope: Scope) -> Outcome:
+def repair_step(command: StepAttempt, scope: Scope) -> Outcome:
     """Answer a message whose attempt nobody waits for: send again what its completion set free and nobody claimed.
 
     The worker that completed it may have died between its commit and its publish; then this is the redelivery.
     """
-    return _resend(command, scope)
-
-
-def _resend(command: StepAttempt, scope: Scope) -> Outcome:
     plan = scope.plan(command.plan_id)
     unclaimed = scope.tx.steps.find_repair(command, plan[command.position].children)
     return Outcome(dispatches=redispatches(unclaimed, scope))
@@ -81,7 +77,7 @@ def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
     # Not ending: what had failed of the run was requeued since the hot statement looked.
     outcome = None if ending is None else _complete(command, scope, settle=ending)
     if outcome is None:
-        return _resend(command, scope)
+        return repair_step(command, scope)
     if ending:
         settle_run(command.run_id, scope)
     return outcome

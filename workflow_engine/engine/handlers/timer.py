@@ -13,6 +13,7 @@ from workflow_engine.engine.handlers.readiness import hand_out
 from workflow_engine.engine.handlers.run import expire_runs
 from workflow_engine.engine.handlers.schedule import fire_schedules
 from workflow_engine.engine.handlers.scope import Scope
+from workflow_engine.engine.handlers.waiting import wake_steps
 from workflow_engine.engine.outcome import Outcome
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import FireTimers
@@ -73,6 +74,7 @@ _FIRE: Final[Mapping[TimerKind, Fire]] = {
     TimerKind.RUN_EXPIRY: _run_expiry,
     TimerKind.HEARTBEAT: fail_silent,
     TimerKind.STEP_TIMEOUT: fail_overtime,
+    TimerKind.WAKE: wake_steps,
     TimerKind.SCHEDULE: fire_schedules,
     TimerKind.REMINDER: remind,
     TimerKind.OVERDUE: tell_overdue,

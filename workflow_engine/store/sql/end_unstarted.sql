@@ -3,5 +3,5 @@ UPDATE steps
    SET state = %(to_state)s, finished_at = clock_timestamp(), ready_at = NULL
  WHERE run_id = %(run_id)s
    AND position = ANY(%(positions)s::integer[])
-   AND state IN ('waiting', 'ready', 'dispatched', 'retrying', 'suspended')
+   AND state IN ('waiting', 'ready', 'dispatched', 'retrying')
 RETURNING position
