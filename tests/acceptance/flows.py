@@ -495,3 +495,29 @@ def shout(ctx: StepContext) -> str:
     """Say hello, louder."""
     trace(ctx)
     return f"Hello {ctx.input}".upper()
+
+
+# Waiting
+
+NAP_SECONDS = 2.0
+
+napping = Workflow("napping")
+napping.sleep(NAP_SECONDS, name="nap")
+
+
+@napping.step(after=["nap"])
+def rise(ctx: StepContext) -> str:
+    """Begin the day."""
+    trace(ctx)
+    return "up"
+
+
+consent = Workflow("consent", description="waits for somebody's word")
+consent.wait_for_signal("approved")
+
+
+@consent.step(after=["approved"])
+def act(ctx: StepContext) -> Any:
+    """Do what was approved."""
+    trace(ctx)
+    return ctx.results["approved"]

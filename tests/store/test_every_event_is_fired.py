@@ -24,6 +24,7 @@ from tests.support.recording import (
 )
 from tests.support.relays import Recorder, append, running
 from workflow_engine import NotDead, Retry, Workflow, compile_plan
+from workflow_engine.definitions.waiting import Wait
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
@@ -33,6 +34,7 @@ from workflow_engine.model.commands import (
     Command,
     CreateSchedule,
     DeleteSchedule,
+    DeliverSignal,
     DiscardSteps,
     FireTimers,
     PauseSchedule,
@@ -45,6 +47,7 @@ from workflow_engine.model.commands import (
     StepAttempt,
     StopStep,
     SubmitRun,
+    SuspendStep,
     UpdateDeadline,
     UpdateSchedule,
 )
@@ -78,9 +81,16 @@ ABOUT_DELIVERY = {
     ("subscriber.replayed", "ReplaySubscriber"),
 }
 """Not by commands about runs, which the processor takes."""
-AGAIN_AND_AGAIN = {"step.dispatched", "step.released", "run.due_soon", "run.overdue", "run.rescheduled"}
+AGAIN_AND_AGAIN = {
+    "step.dispatched",
+    "step.released",
+    "run.due_soon",
+    "run.overdue",
+    "run.rescheduled",
+    "signal.received",
+}
 """An attempt that the broker or a worker could not take never happened, and is dispatched again; a run may have several
-reminders, and one deadline after the other."""
+reminders, one deadline after the other, and signals."""
 
 
 class WatchedProcessor(Processor):
@@ -185,6 +195,24 @@ class Stage:
         with self.store.single() as tx:
             tx.connection.execute("UPDATE runs SET created_at = '2020-01-01' WHERE id = %s", [run_id])
             tx.connection.execute("UPDATE timers SET due_at = now() WHERE run_id = %s", [run_id])
+        self.processor.execute(FireTimers(limit=10))
+
+    def suspend(self, step: str, workflow: Workflow) -> None:
+        """Claim a step that waits, and let it."""
+        message = self.broker.take(step)
+        claimed = claim(self.processor, message)
+        assert claimed is not None
+        wait = next(each.wait for each in compile_plan(workflow) if each.name == step)
+        assert wait is not None
+        self.processor.execute(SuspendStep(**key(message), wait=wait, claim=claimed.claim))
+
+    def signal(self, run_id: RunId) -> None:
+        self.processor.execute(DeliverSignal(run_id=run_id, name="go", payload="1", actor="ada"))
+
+    def wait_long_enough(self) -> None:
+        """Let every timer come due, and fire it."""
+        with self.store.single() as tx:
+            tx.connection.execute("UPDATE timers SET due_at = now()")
         self.processor.execute(FireTimers(limit=10))
 
     def release(self, message: Dispatch) -> None:
@@ -363,6 +391,68 @@ def ends_after_a_cancel(end: End) -> Scenario:
     return scenario
 
 
+Waits = Callable[[Stage, Workflow, RunId], None]
+
+
+def waiting(timeout: float | None = None) -> Workflow:
+    """Return a workflow that waits for a signal twice."""
+    workflow = Workflow("waiting", on_failure="continue")
+    workflow.wait_for_signal("go", name="first", timeout=timeout)
+    workflow.wait_for_signal("go", name="last", after=["first"], timeout=timeout)
+    return workflow
+
+
+def waits(wait: Waits, *, beside_a_failure: bool = False, timeout: float | None = None) -> Scenario:
+    """Return a scenario in which steps wait one after the other, alone or beside one that has failed."""
+
+    def scenario(stage: Stage) -> None:
+        workflow = waiting(timeout=timeout)
+        if beside_a_failure:
+            workflow.step(name="bad")(lambda ctx: None)
+        run_id = stage.submit(workflow)
+        if beside_a_failure:
+            stage.fail(*stage.claimed("bad"))
+        wait(stage, workflow, run_id)
+
+    return scenario
+
+
+def for_signals(stage: Stage, workflow: Workflow, run_id: RunId) -> None:
+    for step in ("first", "last"):
+        stage.suspend(step, workflow)
+        stage.signal(run_id)
+
+
+def for_signals_that_are_there(stage: Stage, workflow: Workflow, run_id: RunId) -> None:
+    for step in ("first", "last"):
+        stage.signal(run_id)
+        stage.suspend(step, workflow)
+
+
+def for_a_signal_in_vain(stage: Stage, workflow: Workflow, run_id: RunId) -> None:
+    stage.suspend("first", workflow)
+    stage.wait_long_enough()
+
+
+def comes_to_wait_when_it_is_cancelled(stage: Stage) -> None:
+    run_id = stage.submit(waiting())
+    message = stage.broker.take("first")
+    claimed = claim(stage.processor, message)
+    assert claimed is not None
+    stage.cancel(run_id)
+    stage.processor.execute(SuspendStep(**key(message), wait=Wait(signal="go"), claim=claimed.claim))
+
+
+def sleeps(stage: Stage) -> None:
+    workflow = Workflow("sleeping")
+    workflow.sleep(60, name="first")
+    workflow.sleep(60, name="last", after=["first"])
+    stage.submit(workflow)
+    for step in ("first", "last"):
+        stage.suspend(step, workflow)
+        stage.wait_long_enough()
+
+
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("run.submitted", "SubmitRun"): runs_to_its_end,
     ("run.started", "ClaimStep"): runs_to_its_end,
@@ -409,6 +499,22 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.cancelled", "LoseStep"): ends_badly(Stage.lose_twice),
     ("step.cancelled", "StopStep"): ends_after_a_cancel(Stage.stop),
     ("step.cancelled", "FireTimers"): expires,
+    ("run.succeeded", "SuspendStep"): waits(for_signals_that_are_there),
+    ("run.succeeded", "DeliverSignal"): waits(for_signals),
+    ("run.succeeded", "FireTimers"): sleeps,
+    ("run.failed", "SuspendStep"): waits(for_signals_that_are_there, beside_a_failure=True),
+    ("run.failed", "DeliverSignal"): waits(for_signals, beside_a_failure=True),
+    ("run.cancelled", "SuspendStep"): comes_to_wait_when_it_is_cancelled,
+    ("step.suspended", "SuspendStep"): waits(for_signals),
+    ("step.resumed", "DeliverSignal"): waits(for_signals),
+    ("step.resumed", "FireTimers"): sleeps,
+    ("step.completed", "SuspendStep"): waits(for_signals_that_are_there),
+    ("step.completed", "DeliverSignal"): waits(for_signals),
+    ("step.completed", "FireTimers"): sleeps,
+    ("step.dispatched", "SuspendStep"): waits(for_signals_that_are_there),
+    ("step.dispatched", "DeliverSignal"): waits(for_signals),
+    ("step.cancelled", "SuspendStep"): comes_to_wait_when_it_is_cancelled,
+    ("signal.received", "DeliverSignal"): waits(for_signals),
     ("run.retried", "RetrySteps"): is_retried(),
     ("step.requeued", "RetrySteps"): is_retried(),
     ("step.restored", "RetrySteps"): is_retried(),
@@ -427,6 +533,8 @@ MORE: list[Scenario] = [
     times_out,
     finds_the_broker_down,
     is_retried("fail_fast"),
+    waits(for_a_signal_in_vain, timeout=60),
+    waits(for_a_signal_in_vain, timeout=60, beside_a_failure=True),
     *(ends_after_a_failure(end) for end in (Stage.fail, Stage.lose, Stage.stop, Stage.fall_silent)),
 ]
 """What is not needed to fire anything, but might fire too much."""

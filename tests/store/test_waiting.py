@@ -342,7 +342,7 @@ def test_the_door_refuses_what_no_step_will_take_and_stores_nothing(walk: Walk) 
 
     walk.processor.execute(CancelRun(run_id=walk.run_id))
 
-    with pytest.raises(RunEnded, match="is 'cancelled': nothing of it will take signal 'approved'") as refused:
+    with pytest.raises(RunEnded, match="is cancelled: nothing of it will take signal 'approved'") as refused:
         walk.signal()
     assert refused.value.state == "cancelled"
     assert walk.count("SELECT count(*) FROM signals") == 0

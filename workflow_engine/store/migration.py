@@ -75,7 +75,7 @@ def lock(connection: Connection) -> None:
 
 def metadata() -> MetaData:
     """Return every table this release knows."""
-    for name in ("runs", "events", "results", "relay", "audit", "step_dead_letters", "timers", "schedules"):
+    for name in ("runs", "events", "results", "relay", "audit", "step_dead_letters", "timers", "schedules", "signals"):
         import_module(f"workflow_engine.store.tables.{name}")
     tables: MetaData = import_module("workflow_engine.store.tables.metadata").metadata
     return tables
