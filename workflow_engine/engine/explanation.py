@@ -324,7 +324,15 @@ def _running(situation: Situation, step: StepFacts) -> StepExplanation:
 
 
 def _suspended(situation: Situation, step: StepFacts) -> StepExplanation:
-    return _step(situation, step, Reason.SUSPENDED, "waits for a signal, a time or another run", since=step.started_at)
+    wait = situation.plan[step.position].wait
+    due = next(
+        (each.due_at for each in situation.timers if (each.kind, each.position) == ("wake", step.position)), None
+    )
+    what = "a signal, a time or another run" if wait is None else "its time"
+    if wait is not None and wait.signal is not None:
+        what = f"signal {wait.signal!r}"
+    limit = f", for {duration(due - situation.run.at)} more at most" if due else ""
+    return _step(situation, step, Reason.SUSPENDED, f"waits for {what}{limit}", since=step.started_at, until=due)
 
 
 def _failed(situation: Situation, step: StepFacts) -> StepExplanation:

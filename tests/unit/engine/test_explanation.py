@@ -274,6 +274,18 @@ def test_a_suspended_step_waits() -> None:
     assert only(a_step(StepState.SUSPENDED, started_at=ago(5))).reason is Reason.SUSPENDED
 
 
+def test_a_suspended_step_waits_for_its_signal_and_for_how_long() -> None:
+    flow = Workflow("w")
+    flow.wait_for_signal("approved", timeout=60)
+    timers = [TimerFacts(run_id=RUN, kind="wake", due_at=ago(-30), position=0)]
+    step = a_step(StepState.SUSPENDED, started_at=ago(30))
+
+    (found,) = explained(step, workflow=flow, timers=timers).steps
+
+    assert found.sentence == "waits for signal 'approved', for 30 s more at most"
+    assert found.until == ago(-30)
+
+
 def test_a_failed_step_waits_for_a_person_until_one_has_decided() -> None:
     step = a_step(StepState.FAILED, error_class="Boom", error_message="no", finished_at=ago(5), is_dead_letter=True)
 

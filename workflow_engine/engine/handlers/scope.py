@@ -93,6 +93,11 @@ class Scope:
         if facts:
             self.told.add(self.tx.event_log.append(facts))
 
+    def begin_moment(self) -> None:
+        """Let what is published from here on have happened later, and because of nothing before."""
+        self.tx.event_log.begin_moment()
+        self._causes.clear()
+
     def publish_notices(self, namespace: str, *events: Event) -> None:
         """Append facts that are about no run."""
         if events:

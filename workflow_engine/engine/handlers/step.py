@@ -78,7 +78,7 @@ def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
     outcome = None if ending is None else _complete(command, scope, settle=ending)
     if outcome is None:
         return repair_step(command, scope)
-    scope.tx.event_log.begin_moment()  # its event has one of its own: what follows from it comes after that
+    scope.begin_moment()  # its event has one of its own: what follows from it comes after that
     if ending:
         settle_run(command.run_id, scope)
     return outcome
