@@ -282,7 +282,7 @@ def test_a_suspended_step_waits_for_its_signal_and_for_how_long() -> None:
 
     (found,) = explained(step, workflow=flow, timers=timers).steps
 
-    assert found.sentence == "waits for signal 'approved', for 30 s more at most"
+    assert found.sentence == "waits for signal 'approved', for 30.0 s more at most"
     assert found.until == ago(-30)
 
 

@@ -157,7 +157,7 @@ def test_options_are_there_although_a_constructor_does_not_call_ours() -> None:
         ({"subscribe_to": ["step.complete"]}, r"unknown event 'step.complete': did you mean 'step.completed'\?"),
         (
             {"subscribe_to": ["nothing"]},
-            r"unknown event 'nothing': events are run.\*, step.\*, schedule.\*, subscriber.\*",
+            r"unknown event 'nothing': events are run.\*, step.\*, signal.\*, schedule.\*, subscriber.\*",
         ),
         ({"subscribe_to": ["stepp.*"]}, r"no event matches 'stepp.\*': did you mean 'step.\*'\?"),
         ({"subscribe_to": {"run.faild": "on_event"}}, r"did you mean 'run.failed'\?"),
