@@ -28,8 +28,8 @@ PUBLIC = [
     "EventRefused", "FailurePolicy", "HeartbeatTimeout", "IdempotencyConflict", "IllegalTransition", "InvalidInput",
     "NonRetryable", "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunEnded",
     "RunHandle",
-    "RunNotFound", "RunTimeout", "ScheduleNotFound", "ScheduleRecord", "Settings", "SignalTimeout", "Step", "StepCancelled",
-    "StepContext", "StepDeadLetter", "StepHandler", "StepTimeout",
+    "RunNotFound", "RunTimeout", "ScheduleNotFound", "ScheduleRecord", "Settings", "SignalTimeout", "Step",
+    "StepCancelled", "StepContext", "StepDeadLetter", "StepHandler", "StepTimeout",
     "Subscriber", "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound",
     "compile_plan", "install",
 ]
