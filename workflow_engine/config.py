@@ -173,6 +173,12 @@ class Settings(BaseSettings):
         description="Age at which an unclaimed step is sent again, if its queue is empty or has delivered steps that "
         "were sent this much later; the next time after twice as long, and so on.",
     )
+    stale_after_seconds: float = Field(
+        default=3_600.0,
+        ge=1,
+        le=2_592_000,
+        description="How long nothing of a run may move before it counts as stale, unless its workflow says otherwise.",
+    )
     loss_limit: int = Field(
         default=3, ge=0, le=100, description="How often a step may take its worker with it before it fails."
     )

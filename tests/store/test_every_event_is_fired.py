@@ -48,13 +48,17 @@ from workflow_engine.model.commands import (
     StopStep,
     SubmitRun,
     SuspendStep,
+    TellStandstills,
     UpdateDeadline,
     UpdateSchedule,
 )
 from workflow_engine.model.events import CATALOGUE
+from workflow_engine.model.explanation import Reason
 from workflow_engine.model.records import EventRecord
+from workflow_engine.model.run import RunState
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.model.schedule import Timing
+from workflow_engine.model.standstills import StaleRun
 from workflow_engine.model.timers import TimerKind
 from workflow_engine.relay.commands import (
     DeliveryDesk,
@@ -360,6 +364,28 @@ def is_retried(policy: str = "continue") -> Scenario:
     return scenario
 
 
+def stands_still(stage: Stage) -> None:
+    stage.submit(graph(CHAIN))
+    with stage.store.single() as tx:
+        tx.connection.execute("UPDATE steps SET dispatched_at = dispatched_at - interval '1 day'")
+    run_id, moment = str(stage.broker.sent[0].run_id), LONG_AGO
+    run = StaleRun(
+        run_id=RunId(run_id),
+        workflow="w",
+        version="1",
+        state=RunState.PENDING,
+        created_at=moment,
+        since=moment,
+        stands_for=timedelta(hours=2),
+        limit=timedelta(hours=1),
+        reason=Reason.NO_WORKER,
+        step="a",
+        sentence="",
+    )
+    assert stage.processor.execute(TellStandstills(runs=[run])) == 1
+    assert stage.processor.execute(TellStandstills(runs=[run])) == 0
+
+
 def is_discarded(stage: Stage) -> None:
     run_id = stage.submit(graph(CHAIN))
     (message,) = stage.claimed("a")
@@ -515,6 +541,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.dispatched", "DeliverSignal"): waits(for_signals),
     ("step.cancelled", "SuspendStep"): comes_to_wait_when_it_is_cancelled,
     ("signal.received", "DeliverSignal"): waits(for_signals),
+    ("run.stale", "TellStandstills"): stands_still,
     ("run.retried", "RetrySteps"): is_retried(),
     ("step.requeued", "RetrySteps"): is_retried(),
     ("step.restored", "RetrySteps"): is_retried(),

@@ -296,7 +296,7 @@ def test_every_gauge_of_the_coordinator_is_answered_for(store: Store) -> None:
         for each in instruments.INSTRUMENTS
         if Source.COORDINATOR in each.sources
         and each.kind is Kind.GAUGE
-        and each not in {readiness.IS_LEADER, instruments.CIRCUIT_STATE}
+        and each not in {readiness.IS_LEADER, readiness.STALE_RUNS, instruments.CIRCUIT_STATE}
     }
 
     answered: set[Instrument] = set(gauges_of(store).observed)

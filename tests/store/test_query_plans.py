@@ -81,6 +81,9 @@ SELECT 'default', 's' || number, 'w', '', '{}', '@daily', 'UTC', now(), 'all', '
 INSERT INTO occurrences (schedule_id, occurs_at, until, skipped)
 SELECT number % 100 + 1, moment, moment, 'late'
   FROM generate_series(1, 10000) AS number, LATERAL (SELECT now() - make_interval(mins => number) AS moment) AS at;
+INSERT INTO timers (kind, due_at, run_id)
+SELECT 'reminder', now() + make_interval(secs => number), md5(number::text)::uuid
+  FROM generate_series(1, 10000) AS number;
 ANALYZE
 """
 
@@ -162,6 +165,13 @@ def test_the_hot_path_finds_its_rows_by_primary_key(history: psycopg.Connection[
         ("next_timer", "timers_due_idx"),
         ("list_namespaces", "plans_workflow_version_key"),
         ("find_held", "runs_unfinished_idx"),
+        ("find_standstills", "runs_unfinished_idx"),
+        ("tell_standstills", "runs_unfinished_idx"),
+        ("explain_runs", "runs_pkey"),
+        ("explain_steps", "steps_pkey"),
+        ("explain_queues", "runs_unfinished_idx"),
+        ("explain_events", "events_run_id_id_idx"),
+        ("explain_timers", "timers_run_idx"),
         ("find_run_by_key", "runs_idempotency_key"),
         ("lock_unfinished", "steps_pkey"),
         ("lock_steps", "steps_pkey"),

@@ -47,6 +47,7 @@ class Client(WorkflowClient):
             namespace=engine.settings.namespace,
             input_limit=engine.settings.input_limit_bytes,
             explainer=engine.explainer,
+            stale=engine.stale_runs,
         )
         self.engine = engine
 

@@ -18,6 +18,7 @@ from workflow_engine.engine.readiness import ReadinessService
 from workflow_engine.engine.rescuer import RescueService
 from workflow_engine.engine.resender import ResendService
 from workflow_engine.engine.service import Service
+from workflow_engine.engine.stale_watch import StaleWatch
 from workflow_engine.engine.supervisor import Supervisor
 from workflow_engine.engine.timekeeper import TimekeeperService
 from workflow_engine.metrics import instruments
@@ -59,6 +60,7 @@ class Coordinator:
         self.broker_watch = BrokerWatch(
             engine.processor, self.readiness, dispatcher.circuit, engine.broker_connection.ping
         )
+        self.stale_watch = StaleWatch(engine.stale_runs, engine.processor)
         led = list(self._led())
         self.leader = Leader(Leadership(store.database, ROLE, f"{gethostname()}:{os.getpid()}"), led)
         listeners = list(self._listener(settings.orchestration))
@@ -95,6 +97,7 @@ class Coordinator:
             )
         yield self.rescue
         yield self.resend
+        yield self.stale_watch
         yield self._engine.janitor
 
     def _listener(self, orchestration: Orchestration) -> Iterator[ReadinessListener]:
@@ -116,4 +119,5 @@ class Coordinator:
         metrics.observe(BacklogGauges(self._engine.store, lease=lease, default_queue=default_queue).observed)
         metrics.observe({instruments.STEPS_RESENT: lambda: [(self.resend.resent, {})]})
         metrics.observe(circuit_gauges(self._circuits))
+        metrics.observe({readiness_instruments.STALE_RUNS: lambda: self.stale_watch.numbers})
         metrics.observe({readiness_instruments.IS_LEADER: lambda: [(int(self.leader.is_leading), {})]})

@@ -37,6 +37,7 @@ from workflow_engine.engine.listener import Waker
 from workflow_engine.engine.payloads import redact_with
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.redaction import load_redaction
+from workflow_engine.engine.stale_runs import StaleRuns
 from workflow_engine.engine.supervisor import Supervisor
 from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics
 from workflow_engine.relay.commands import DeliveryDesk
@@ -156,6 +157,7 @@ class Engine:
             namespace=self.settings.namespace,
             input_limit=self.settings.input_limit_bytes,
             explainer=self.explainer,
+            stale=self.stale_runs,
         )
 
     @cached_property
@@ -163,6 +165,17 @@ class Engine:
         """Says why runs are where they are."""
         lease = timedelta(seconds=self.settings.lease_seconds)
         return Explainer(self.store, self.processor.plan, lease=lease, default_queue=self.default_queue)
+
+    @cached_property
+    def stale_runs(self) -> StaleRuns:
+        """Finds runs that stand still."""
+        settings = self.settings
+        return StaleRuns(
+            self.store,
+            self.explainer,
+            limit=timedelta(seconds=settings.stale_after_seconds),
+            lease=timedelta(seconds=settings.lease_seconds),
+        )
 
     @property
     def default_queue(self) -> str:

@@ -250,7 +250,7 @@ def _check_current(watch: AttemptWatch) -> None:
         logger.warning("cannot ask whether to go on: %s", error)
         return
     if not current:
-        raise StepCancelled("the run was cancelled, or this attempt was given away")
+        raise StepCancelled("the run was cancelled, its timeout has passed, or this attempt was given away")
 
 
 def _log_fields(context: StepContext) -> dict[str, str | int]:

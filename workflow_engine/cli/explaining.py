@@ -1,16 +1,29 @@
 """``wfe runs explain``: why a run does not move, readable at a glance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
 
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.output import as_json_option, as_values, moment, print_json, print_table, state, yielding
-from workflow_engine.model.explanation import Explanation, Reason, StepExplanation
+from workflow_engine.model.explanation import Explanation, PendingTimer, Reason, StepExplanation
+from workflow_engine.model.timers import TimerKind
 
 _NAMED: Final = 20
 """Steps of a reason that are named; more are counted."""
+
+_TIMERS: Final[Mapping[str, str]] = {
+    TimerKind.STEP_READY: "steps are due",
+    TimerKind.RUN_EXPIRY: "expires, unless a step has started,",
+    TimerKind.HEARTBEAT: "fails the attempt, unless it shows a sign of life,",
+    TimerKind.STEP_TIMEOUT: "the attempt reaches the timeout of its step",
+    TimerKind.WAKE: "the step has waited long enough",
+    TimerKind.REMINDER: "reminds that it is due",
+    TimerKind.OVERDUE: "is overdue",
+    TimerKind.RUN_TIMEOUT: "reaches its timeout and fails",
+}
+"""What will happen when a timer of a run comes due; the others belong to no run."""
 
 
 @click.command()
@@ -67,8 +80,10 @@ def _moments(found: Explanation) -> list[str]:
         lines.append(f"due at {moment(found.due_at)}")
     if found.expires_at is not None:
         lines.append(f"expires at {moment(found.expires_at)} unless a step has started")
-    lines += [
-        f"timer {timer.kind}{f' of {timer.step}' if timer.step else ''} at {moment(timer.due_at)}"
-        for timer in found.timers
-    ]
+    lines += [f"{_announced(timer)} at {moment(timer.due_at)}" for timer in found.timers]
     return lines
+
+
+def _announced(timer: PendingTimer) -> str:
+    words = _TIMERS.get(timer.kind, f"timer {timer.kind}")  # a newer release may have other kinds
+    return f"{words} (step {timer.step})" if timer.step else words

@@ -25,6 +25,7 @@ from workflow_engine.cli.output import (
     yielding,
 )
 from workflow_engine.cli.rescheduling import describe_deadline, reschedule
+from workflow_engine.cli.stale import list_stale
 from workflow_engine.cli.submit import parse_json
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.client import PAGE_LIMIT
@@ -53,9 +54,17 @@ runs.add_command(reschedule)
 )
 @click.option("--tag", help="Only runs with this tag.")
 @click.option("--limit", type=click.IntRange(1, PAGE_LIMIT), default=20, show_default=True, help="How many.")
+@click.option("--stale", is_flag=True, help="Only runs of which nothing has moved for long, the oldest first, and why.")
 @as_json_option
-def list_runs(workflow: str | None, states: Sequence[str], tag: str | None, limit: int, as_json: bool) -> None:
+def list_runs(
+    workflow: str | None, states: Sequence[str], tag: str | None, limit: int, stale: bool, as_json: bool
+) -> None:
     """List runs, the newest first."""
+    if stale:
+        if workflow or states or tag:
+            raise click.UsageError("--stale goes with --limit and --json only")
+        list_stale(limit, as_json)
+        return
     with engine_here() as engine:
         found = engine.client.runs(workflow=workflow, states=states, tag=tag, limit=limit)
     if as_json:

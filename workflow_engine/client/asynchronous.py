@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Self
 
 from workflow_engine.client.asynchronous_schedules import AsyncSchedules
@@ -14,6 +15,7 @@ from workflow_engine.model.dead_letters import StepDeadLetter
 from workflow_engine.model.explanation import Explanation
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
+from workflow_engine.model.standstills import StaleRun
 from workflow_engine.model.workers import WorkerRecord
 from workflow_engine.store.views import WorkflowRecord
 
@@ -170,6 +172,10 @@ class AsyncWorkflowClient:
     async def explain(self, run_id: str) -> Explanation:
         """Return why a run does not move, or how it ended; errors as ``WorkflowClient.explain``."""
         return await asyncio.to_thread(self._client.explain, run_id)
+
+    async def stale_runs(self, **wanted: Any) -> tuple[list[StaleRun], tuple[datetime, str] | None]:
+        """Return runs of which nothing moves; arguments as ``WorkflowClient.stale_runs``."""
+        return await asyncio.to_thread(lambda: self._client.stale_runs(**wanted))
 
     async def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ from workflow_engine.definitions.workflow import Workflow, canonical_json
 from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.handlers.run import Submitted
 from workflow_engine.engine.processor import Processor
+from workflow_engine.engine.stale_runs import StaleRuns
 from workflow_engine.errors import InvalidInput, RunNotFound, WorkflowNotFound
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import SubmitRun
@@ -25,6 +27,7 @@ from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.run_options import RunOptions, check_text, run_options
+from workflow_engine.model.standstills import StaleRun
 from workflow_engine.model.workers import WorkerRecord
 from workflow_engine.plan.compiler import compile_plan
 from workflow_engine.store.clock import DatabaseClock
@@ -51,6 +54,7 @@ class WorkflowClient:
         namespace: str,
         input_limit: int,
         explainer: Explainer | None = None,
+        stale: StaleRuns | None = None,
     ) -> None:
         """Use the given parts; applications call ``Client()``, which wires them from the settings."""
         self._store = store
@@ -60,6 +64,7 @@ class WorkflowClient:
         self._namespace = namespace
         self._input_limit = input_limit
         self._explainer = explainer or Explainer(store, processor.plan)
+        self._stale = stale or StaleRuns(store, self._explainer)
         self.dead_letters = DeadLetters(store, processor, namespace=namespace)
         """The steps that failed for good."""
         self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
@@ -182,6 +187,26 @@ class WorkflowClient:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
         return self.run(run_id).explain()
+
+    def stale_runs(
+        self, *, limit: int = 50, after: tuple[datetime, str] | None = None
+    ) -> tuple[list[StaleRun], tuple[datetime, str] | None]:
+        """Return runs of which nothing has moved for 80 % of their limit or more, the oldest first, each with why.
+
+        Args:
+            limit: how many at most (1 to 1,000).
+            after: what the page before came with.
+
+        Returns:
+            The runs, and what to ask the next page with; None if there is none. A page looks at 2,000 unfinished runs,
+            so it may be short, or empty, and yet be followed by another.
+
+        Raises:
+            InvalidInput: ``limit`` is out of range.
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        _check_limit(limit)
+        return self._stale.page(namespace=self._namespace, limit=limit, after=after)
 
     def workflows(self) -> list[WorkflowRecord]:
         """Return every version ever submitted in this namespace."""

@@ -39,6 +39,6 @@ class StepContext:
         With the step's ``heartbeat_timeout``, more often than that.
 
         Raises:
-            StepCancelled: the run was cancelled or the attempt given away.
+            StepCancelled: the run was cancelled, its timeout has passed, or the attempt was given away.
         """
         self._heartbeat()

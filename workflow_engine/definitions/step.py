@@ -15,6 +15,7 @@ from workflow_engine.errors import DefinitionError, ResultNotStorable
 
 _LONGEST_TIMEOUT = timedelta(days=7)
 _LONGEST_RUN = timedelta(days=366)
+_LONGEST_STANDSTILL = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,6 +110,22 @@ def check_run_timeout(where: str, timeout: float | timedelta | None) -> timedelt
             f"{where}: timeout must be more than 0 s and at most {_LONGEST_RUN.days} days, not {timeout!r}"
         )
     return length
+
+
+def check_stale_after(where: str, limit: float | timedelta | None) -> timedelta | None:
+    """Return how long nothing may move, as a timedelta.
+
+    Raises:
+        DefinitionError: not a number of seconds from 1 to 30 days.
+    """
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float | timedelta):
+        raise DefinitionError(f"{where}: stale_after must be seconds or a timedelta, not {limit!r}")
+    seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
+    if not 1 <= seconds <= _LONGEST_STANDSTILL.total_seconds():
+        raise DefinitionError(f"{where}: stale_after must be from 1 s to 30 days, not {limit!r}")
+    return timedelta(seconds=seconds)
 
 
 def check_priority(where: str, priority: str) -> Priority:

@@ -24,6 +24,7 @@ from workflow_engine.definitions.step import (
     check_priority,
     check_queue,
     check_run_timeout,
+    check_stale_after,
     check_timeout,
     describe,
     explain_validation,
@@ -56,6 +57,7 @@ class Workflow:
         queue: str | None = None,
         priority: str = "medium",
         timeout: float | timedelta | None = None,
+        stale_after: float | timedelta | None = None,
         description: str = "",
     ) -> None:
         """Name a workflow.
@@ -70,6 +72,8 @@ class Workflow:
             priority: of steps that name none.
             timeout: seconds (or a timedelta) after which a run that has not ended fails, from its submit or scheduled
                 start; None: it may take as long as it likes.
+            stale_after: how long nothing of a run may move before it counts as stale (seconds, or a timedelta; 1 s to
+                30 days); None: as ``WFE_STALE_AFTER_SECONDS`` says.
             description: one line for people.
 
         Raises:
@@ -84,6 +88,7 @@ class Workflow:
         self.queue = check_queue(where, queue)
         self.priority = check_priority(where, priority)
         self.timeout = check_run_timeout(where, timeout)
+        self.stale_after = check_stale_after(where, stale_after)
         self.description = description
         self._steps: dict[str, Step] = {}
         self._awaited: set[str] = set()

@@ -12,6 +12,7 @@ from workflow_engine.engine.handlers import rescue as rescue_handlers
 from workflow_engine.engine.handlers import retrying as retry_handlers
 from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import schedule as schedule_handlers
+from workflow_engine.engine.handlers import standstill as standstill_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers import timer as timer_handlers
 from workflow_engine.engine.handlers import waiting as waiting_handlers
@@ -174,4 +175,5 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.ProcessReadiness: readiness_handlers.process_readiness,
     commands.UpdateDeadline: deadline_handlers.update_deadline,
     commands.FireTimers: timer_handlers.fire_timers,
+    commands.TellStandstills: standstill_handlers.tell_standstills,
 }

@@ -99,6 +99,11 @@ def run_expired(plan: Plan, times: RunTimes) -> Event:
     )
 
 
+def run_stale(since: datetime, limit_seconds: float, because: str, held_by: str | None) -> Event:
+    """A run stands still."""
+    return _event(run_events.RunStale(since=since, limit_seconds=limit_seconds, because=because, held_by=held_by))
+
+
 def run_retried(plan: Plan, *, steps: int, reason: str | None, actor: str | None) -> Event:
     """A failed run goes on."""
     return _event(

@@ -78,6 +78,14 @@ IS_LEADER: Final = Instrument(
     description="1 if this coordinator fires timers, polls and rescues; of several, one does.",
 )
 
+STALE_RUNS: Final = Instrument(
+    name="wfe.stale_runs",
+    kind=Kind.GAUGE,
+    sources=(Source.COORDINATOR,),
+    labels=("level",),
+    description="Runs of which nothing has moved for longer than their limit (`stale`), or for 80 % of it (`warning`).",
+)
+
 INSTRUMENTS: Final = (
     READINESS_EVENTS,
     NOTIFICATION_LATENCY,
@@ -89,4 +97,5 @@ INSTRUMENTS: Final = (
     TIMERS_FIRED,
     TIMER_LATENESS,
     IS_LEADER,
+    STALE_RUNS,
 )

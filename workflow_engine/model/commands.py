@@ -11,6 +11,7 @@ from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.records import Claim
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.model.schedule import Timing
+from workflow_engine.model.standstills import StaleRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +244,13 @@ class DiscardSteps:
     actor: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellStandstills:
+    """Tell that runs stand still, unless it was told; the answer is how many were news."""
+
+    runs: Sequence[StaleRun]
+
+
 Command = (
     SubmitRun
     | ClaimStep
@@ -265,4 +273,5 @@ Command = (
     | DiscardSteps
     | ProcessReadiness
     | FireTimers
+    | TellStandstills
 )

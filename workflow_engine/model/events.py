@@ -55,6 +55,7 @@ CATALOGUE: dict[str, type[Payload]] = {
         run_events.RunCancelling,
         run_events.RunCancelled,
         run_events.RunExpired,
+        run_events.RunStale,
         RunRetried,
         deadline_events.RunDueSoon,
         deadline_events.RunOverdue,

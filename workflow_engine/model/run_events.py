@@ -1,5 +1,6 @@
 """Payloads of the events about runs; part of the catalogue in ``events``."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -117,6 +118,25 @@ class RunCancelled(Payload):
     submitted_at: SubmittedAt
     started_at: BeganAt
     retried_at: RetriedAt = None
+
+
+class RunStale(Payload):
+    """Nothing of the run has moved for longer than its limit."""
+
+    event = "run.stale"
+    fired_by = "TellStandstills"
+    frequency = "once each time that a run stands still"
+    example: ClassVar = {
+        "since": "2026-01-31T11:00:00Z",
+        "limit_seconds": 3600.0,
+        "because": "no_worker",
+        "held_by": "render",
+    }
+
+    since: Annotated[datetime, Public, Field(description="when something of it moved for the last time")]
+    limit_seconds: Annotated[float, Public, Field(description="for how long it may stand still")]
+    because: Annotated[str, Public, Field(description="what holds it up, as `wfe runs explain` names it")]
+    held_by: Annotated[str | None, Public, Field(description="the step that holds it up")]
 
 
 class RunExpired(Payload):

@@ -30,6 +30,7 @@ def compile_plan(workflow: Workflow) -> Plan:
         on_failure=workflow.on_failure.value,
         description=workflow.description,
         timeout=workflow.timeout,
+        stale_after=None if workflow.stale_after is None else workflow.stale_after.total_seconds(),
         steps=link_steps(
             [_described(step) for step in ordered],
             [tuple(position[name] for name in step.after) for step in ordered],
@@ -74,6 +75,7 @@ def _lines(plan: Plan) -> list[str]:
     lines = [f"on_failure = {plan.on_failure}"]
     if plan.timeout is not None:
         lines.append(f"timeout = {plan.timeout.total_seconds():g} s")
+    lines += [] if plan.stale_after is None else [f"stale_after = {plan.stale_after}"]
     for step in plan.as_json()["steps"]:
         # PostgreSQL keeps the keys of JSON in an order of its own: only with ours is what is equal equal as text.
         retry = {key: step["retry"][key] for key in sorted(step["retry"])}

@@ -66,6 +66,8 @@ class Plan:
     description: str = ""
     timeout: timedelta | None = None
     """How long a run may take, from its submit or scheduled start."""
+    stale_after: float | None = None
+    """Seconds for which nothing of a run may move; None: as the setting says."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -142,6 +144,8 @@ class Plan:
         }
         if self.timeout is not None:  # only then: older plans keep their digests
             described["timeout"] = self.timeout.total_seconds()
+        if self.stale_after is not None:
+            described["stale_after"] = self.stale_after
         return described
 
     @classmethod
@@ -156,6 +160,7 @@ class Plan:
             on_failure=value["on_failure"],
             description=value["description"],
             timeout=timedelta(seconds=value["timeout"]) if "timeout" in value else None,
+            stale_after=value.get("stale_after"),
             steps=link_steps(value["steps"], parents),
         )
 

@@ -41,6 +41,7 @@ class Plans:
                 "version": plan.version,
                 "digest": plan.digest,
                 "definition": json.dumps(plan.as_json()),
+                "stale_after": plan.stale_after,
                 "positions": [step.position for step in plan],
                 "names": [step.name for step in plan],
                 "parents": [len(step.parents) for step in plan],

@@ -23,6 +23,7 @@ from workflow_engine.store.readiness import Readiness
 from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.schedules import Schedules
+from workflow_engine.store.standstills import Standstills
 from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
 from workflow_engine.store.timers import Timers
@@ -139,6 +140,11 @@ class Transaction:
     def explanations(self) -> Explanations:
         """Why runs are where they are."""
         return Explanations(self.connection)
+
+    @cached_property
+    def standstills(self) -> Standstills:
+        """Runs of which nothing moves."""
+        return Standstills(self.connection)
 
     @cached_property
     def views(self) -> Views:

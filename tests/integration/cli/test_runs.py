@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.conftest import Dev
-from tests.integration.cli.running import CONTROL, wfe, wfe_process
+from tests.integration.cli.running import CONTROL, Ended, wfe, wfe_process
 from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.xdist_group("cli-dev")
@@ -309,3 +309,36 @@ def test_a_run_that_is_not_there_cannot_be_explained(dev: Dev) -> None:
 
     assert ended.code == 1
     assert NO_RUN in ended.err
+
+
+def test_a_run_that_stands_still_is_listed_with_the_reason_and_one_at_work_is_not(dev: Dev, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    at_work = submitted(gate=str(gate))
+    run = str(wfe("submit", "elsewhere", "--json").json["id"])  # its queue has no worker
+
+    def stale(*options: str) -> Ended:
+        return wfe("runs", "list", "--stale", "--limit", "1000", *options, WFE_STALE_AFTER_SECONDS="1")
+
+    def found() -> dict[str, Any]:
+        return {each["run_id"]: each for each in stale("--json").json}
+
+    listed = wait_until(lambda: each if (each := found().get(run)) and each["level"] == "stale" else None)
+    shown = stale()
+    still_at_work = at_work not in found()
+    gate.touch()
+
+    assert (listed["reason"], listed["step"], listed["limit"]) == ("no_worker", "answer", 1)
+    assert listed["stands_for"] >= 1
+    assert still_at_work
+    assert [column for column in ("STANDS FOR", "LIMIT", "LEVEL", "WHY") if column not in shown.out] == []
+    assert run in shown.out
+    assert "no run stands still" in wfe("runs", "list", "--stale").out
+    assert wfe("runs", "cancel", run).code == 0
+
+
+def test_stale_runs_are_not_narrowed_down_by_what_they_are_not_asked_for(dev: Dev) -> None:
+    for option in (["--workflow", "orders"], ["--state", "running"], ["--tag", "eu"]):
+        ended = wfe("runs", "list", "--stale", *option)
+
+        assert ended.code == 2
+        assert "--stale goes with --limit and --json only" in ended.err

@@ -33,6 +33,7 @@ PUBLISH: dict[str, Callable[[], Event]] = {
     "run.cancelling": lambda: publisher.run_cancelling(LONG, "ada", 2),
     "run.cancelled": lambda: publisher.run_cancelled(PLAN, RUN),
     "run.expired": lambda: publisher.run_expired(PLAN, RUN),
+    "run.stale": lambda: publisher.run_stale(MOMENT, 600.0, "no_worker", "a"),
     "run.retried": lambda: publisher.run_retried(PLAN, steps=1, reason=LONG, actor="ada"),
     "run.due_soon": lambda: publisher.run_due_soon(PLAN, MOMENT, 600.0),
     "run.overdue": lambda: publisher.run_overdue(PLAN, MOMENT),

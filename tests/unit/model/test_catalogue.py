@@ -24,7 +24,7 @@ SERVICES = {each.__name__ for each in (Relay, RequeueDeliveries, DiscardDeliveri
 """Those who fire what is about delivery, not about runs."""
 NAME = re.compile(r"(run|step|timer|schedule|signal|subscriber)\.[a-z]+(_[a-z]+)*")
 IRREGULAR = {"lost"}
-UNFINISHED = {"run.cancelling", "run.due_soon", "run.overdue", "step.retrying"}
+UNFINISHED = {"run.cancelling", "run.due_soon", "run.overdue", "run.stale", "step.retrying"}
 """Not past participles: what they tell of has begun, and another event tells how it ended."""
 
 

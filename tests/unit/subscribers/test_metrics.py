@@ -118,8 +118,8 @@ def test_the_port_shows_an_instrument_as_it_is_declared(metrics: Metrics, instru
 
 
 def test_every_event_of_a_run_or_step_has_its_state() -> None:
-    about_deadlines = {"run.due_soon", "run.overdue", "run.rescheduled"}  # they move no run
-    assert RUN_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("run.")} - about_deadlines
+    move_no_run = {"run.stale", "run.due_soon", "run.overdue", "run.rescheduled"}
+    assert RUN_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("run.")} - move_no_run
     assert STEP_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("step.")} - {"step.discarded"}
 
 

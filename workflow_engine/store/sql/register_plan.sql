@@ -1,7 +1,7 @@
 -- register_plan.sql: store a plan and its steps, unless its version is known already.
 WITH registered AS (
-    INSERT INTO plans (namespace, workflow, version, digest, definition)
-    VALUES (%(namespace)s, %(workflow)s, %(version)s, %(digest)s, %(definition)s::jsonb)
+    INSERT INTO plans (namespace, workflow, version, digest, definition, stale_after)
+    VALUES (%(namespace)s, %(workflow)s, %(version)s, %(digest)s, %(definition)s::jsonb, %(stale_after)s)
         ON CONFLICT (namespace, workflow, version) DO NOTHING
  RETURNING id
 ), stored AS (

@@ -10,7 +10,9 @@ WITH held AS (
        FOR UPDATE OF steps
 )
 UPDATE steps
-   SET state = 'ready', attempt = steps.attempt - 1, ready_at = clock_timestamp() + %(delay)s
+   SET state = 'ready', attempt = steps.attempt - 1, ready_at = clock_timestamp() + %(delay)s,
+       released_since = CASE WHEN steps.released_since > coalesce(steps.started_at, '-infinity')
+                             THEN steps.released_since ELSE steps.dispatched_at END
   FROM held
  WHERE steps.run_id = held.run_id
    AND steps.position = held.position
