@@ -72,7 +72,8 @@ def test_a_killed_broker_is_asked_seldom_and_its_return_is_noticed(
         check(stage)
 
 
-@pytest.mark.parametrize("kind", ["redis", pytest.param("amqp", marks=[pytest.mark.rabbitmq, pytest.mark.slow])])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["redis", pytest.param("amqp", marks=pytest.mark.rabbitmq)])
 def test_a_broker_that_says_nothing_any_more_does_not_keep_submits_waiting(
     new_stage: StageMaker, broker_url: str, kind: str
 ) -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 
+import pytest
+
 from tests.acceptance import flows
 from tests.faults.kinds import A_WRONG_HOUR
 from tests.faults.site import skewed_by
@@ -29,6 +31,7 @@ def hours_off(stage: Stage, worker: WorkerProcess) -> float:
     return (written_at - database_time(stage)) / timedelta(hours=1)
 
 
+@pytest.mark.slow
 def test_wrong_clocks_of_hosts_change_nothing(new_stage: StageMaker) -> None:
     with new_stage() as stage:
         began = database_time(stage)

@@ -91,7 +91,7 @@ FORGERIES = {
         "run.started, of run",
     ),
     "a timer of a run that is over": (
-        "INSERT INTO timers (kind, due_at, run_id) SELECT 'step_ready', clock_timestamp(), id FROM runs",
+        "INSERT INTO timers (kind, due_at, run_id) SELECT 'run_expiry', clock_timestamp(), id FROM runs",
         "a timer (step_ready) of run",
     ),
     "a dead letter of a step that succeeded": (

@@ -206,7 +206,7 @@ def test_no_walk_leads_to_rows_that_make_no_sense(machine: type[OneRun]) -> None
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -22,7 +22,7 @@ from tests.support.relays import (
     wait_for,
 )
 from workflow_engine.embedded.postgres import EmbeddedPostgres
-from workflow_engine.engine.listener import ListenerService
+from workflow_engine.engine.listener import Waker
 from workflow_engine.errors import DeadLetterNotFound, InvalidInput, SubscriberNotFound
 from workflow_engine.relay.calls import Caller
 from workflow_engine.relay.commands import DeliveryDesk, DiscardDeliveries, ReplaySubscriber, RequeueDeliveries
@@ -177,7 +177,7 @@ def test_a_relay_goes_on_when_the_database_is_back(tmp_path: Path) -> None:
 def test_the_listener_wakes_a_relay(store: Store) -> None:
     subscriber = Recorder()
     with running(store.database.url, subscriber) as relay:
-        listener = ListenerService(store.database, [relay], channel=EVENTS)
+        listener = Waker(store.database, [relay], channel=EVENTS)
         listener.start()
         try:
             wait_until(lambda: held(relay))
