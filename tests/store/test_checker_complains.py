@@ -92,7 +92,7 @@ FORGERIES = {
     ),
     "a timer of a run that is over": (
         "INSERT INTO timers (kind, due_at, run_id) SELECT 'run_expiry', clock_timestamp(), id FROM runs",
-        "a timer (step_ready) of run",
+        "a timer (run_expiry) of run",
     ),
     "a dead letter of a step that succeeded": (
         "INSERT INTO step_dead_letters (run_id, position, attempt, attempts, namespace, workflow, version, step, "
