@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from uuid import uuid4
 
+import psycopg
 import pytest
 from kombu import Connection
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
@@ -63,3 +67,15 @@ def rabbitmq_stage(new_stage: StageMaker) -> Iterator[Stage]:
         queue = made.settings.queue
     with Connection(RABBITMQ) as connection:
         connection.default_channel.queue_delete(queue)
+
+
+@pytest.fixture
+def empty_database(postgres_url: str) -> Iterator[str]:
+    """A database for one page; the page migrates it."""
+    name = f"page_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        parts = conninfo_to_dict(postgres_url)
+        password = f":{parts['password']}" if parts.get("password") else ""
+        yield f"postgresql://{parts['user']}{password}@{parts['host']}:{parts.get('port', 5432)}/{name}"
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
