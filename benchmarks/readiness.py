@@ -258,10 +258,19 @@ def _coordinator(servers: Servers, variables: Mapping[str, str]) -> Iterator[int
         )
     try:
         _until(lambda: _leads(servers), why="the coordinator leads")
+        _send_first(servers, Path(variables[DISPATCHES]))
         yield process.pid
     finally:
         process.terminate()
         process.wait(15)
+
+
+def _send_first(servers: Servers, notes: Path) -> None:
+    """Let the coordinator read the plan and connect to the broker, which it does once: that is not measured."""
+    engine = engine_of(servers.configuration)
+    run = engine.client.submit(diamond(UNSERVED), 0, scheduled_at=datetime.now(UTC))
+    _until(lambda: _sent(notes, {run.id: 0.0}, 1), why="the coordinator has sent its first step")
+    engine.close()
 
 
 def _leads(servers: Servers) -> bool | None:
