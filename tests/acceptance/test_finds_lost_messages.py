@@ -10,7 +10,6 @@ import redis
 from kombu import Connection
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import RABBITMQ
 from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
 from tests.support.processes import Stage, states, wait_until
@@ -77,7 +76,7 @@ def test_a_message_lost_from_a_busy_redis_queue_is_sent_again_while_others_flow(
 @pytest.mark.rabbitmq
 def test_a_message_lost_from_a_busy_rabbitmq_queue_is_sent_again_while_others_flow(rabbitmq_stage: Stage) -> None:
     stage = rabbitmq_stage
-    with Connection(RABBITMQ) as connection:
+    with Connection(stage.broker_url) as connection:
         channel, queue = connection.default_channel, stage.settings.queue
 
         def depth() -> int:

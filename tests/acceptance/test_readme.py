@@ -8,5 +8,5 @@ from tests.support.doc_pages import OTHERS, follow, name_of
 
 
 @pytest.mark.parametrize("page", OTHERS, ids=name_of)
-def test_every_block_of_a_page_works(page: Path, tmp_path: Path, empty_database: str, broker_url: str) -> None:
-    follow(page, tmp_path, database_url=empty_database, broker_url=broker_url)
+def test_every_block_of_a_page_works(page: Path, tmp_path: Path, fresh_database: str, broker_url: str) -> None:
+    follow(page, tmp_path, database_url=fresh_database, broker_url=broker_url)

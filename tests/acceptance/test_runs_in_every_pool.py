@@ -7,7 +7,6 @@ import pytest
 from kombu import Connection
 
 from tests.acceptance import flows
-from tests.acceptance.conftest import RABBITMQ
 from tests.support.processes import Stage, event_names, wait_for_all
 
 
@@ -71,7 +70,7 @@ def test_a_queue_that_rabbitmq_no_longer_has_loses_no_run(rabbitmq_stage: Stage)
     stage = rabbitmq_stage
     stage.start_coordinator()
     run = stage.submit(flows.diamond, {"n": 1})
-    with Connection(RABBITMQ) as connection:
+    with Connection(stage.broker_url) as connection:
         connection.default_channel.queue_delete(stage.settings.queue)
 
     stage.start_worker("-c1")

@@ -16,7 +16,6 @@ from workflow_engine.embedded.broker import EmbeddedBroker
 from workflow_engine.engine.circuit_breaker import CircuitBreaker, CircuitState
 
 SOON = {"circuit_open_seconds": 0.2, "circuit_longest_seconds": 1.0}
-RABBITMQ = "amqp://guest:guest@127.0.0.1:5672//"
 
 
 def kill(server: EmbeddedBroker) -> None:
@@ -73,11 +72,11 @@ def test_a_killed_broker_is_asked_seldom_and_its_return_is_noticed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["redis", pytest.param("amqp", marks=pytest.mark.rabbitmq)])
+@pytest.mark.parametrize("broker", ["broker_url", pytest.param("rabbitmq_url", marks=pytest.mark.rabbitmq)])
 def test_a_broker_that_says_nothing_any_more_does_not_keep_submits_waiting(
-    new_stage: StageMaker, broker_url: str, kind: str
+    new_stage: StageMaker, request: pytest.FixtureRequest, broker: str
 ) -> None:
-    target = broker_url if kind == "redis" else RABBITMQ
+    target = str(request.getfixturevalue(broker))
     with wire_to(target) as wire, new_stage(broker=wire.url(target), circuit_failures=1, **SOON) as stage:
         stage.start_coordinator()
         stage.start_worker("-c1", WFE_BROKER_URL=target)
@@ -99,6 +98,6 @@ def test_a_broker_that_says_nothing_any_more_does_not_keep_submits_waiting(
         wait_until(lambda: circuit.is_calm, why="the circuit is closed again")
         check(stage)
         queue = stage.settings.queue
-    if kind == "amqp":
+    if broker == "rabbitmq_url":
         with Connection(target) as connection:
             connection.default_channel.queue_delete(queue)
