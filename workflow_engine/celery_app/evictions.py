@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from celery.worker import state as worker_state
 
+from workflow_engine.celery_app.at_hand import steps_that_run
 from workflow_engine.celery_app.leases import WorkerLease
-from workflow_engine.celery_app.messages import STEP_TASK
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Evictions:
 
         ``worker`` is Celery's ``WorkController``.
         """
-        running = [request for request in _active_steps() if time() - request.time_start > self._every]
+        running = [request for request in steps_that_run() if time() - request.time_start > self._every]
         gone = self._lease.given_away([request.attempt for request in running]) if running else set()
         evicted = {request for request in running if request.attempt in gone}
         for request in evicted & self._noticed:
@@ -56,11 +56,3 @@ class Evictions:
         elif pool in _OF_GREENLETS:
             logger.warning("%s goes on: its greenlet is killed", request.id)
             worker.pool.terminate_job(request.worker_pid)
-
-
-def _active_steps() -> list[Any]:
-    while True:
-        try:
-            return [request for request in worker_state.active_requests if request.type == STEP_TASK]
-        except RuntimeError:  # the main thread has received or finished one meanwhile
-            continue

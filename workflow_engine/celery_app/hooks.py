@@ -9,11 +9,10 @@ from threading import Thread
 from typing import Any, Final
 
 from celery import signals
-from celery.worker import state as worker_state
 
+from workflow_engine.celery_app.at_hand import tasks_at_hand
 from workflow_engine.celery_app.evictions import Evictions
 from workflow_engine.celery_app.leases import WorkerLease
-from workflow_engine.celery_app.messages import STEP_TASK
 from workflow_engine.celery_app.worker_facts import facts_of, pool_name
 from workflow_engine.errors import WorkflowEngineError
 
@@ -75,24 +74,3 @@ class WorkerHooks:
             action()
         except WorkflowEngineError as error:
             logger.warning("worker heartbeat: %s", error)
-
-
-def tasks_at_hand() -> set[str]:
-    """Return the ids of the step tasks this worker has received and not finished."""
-    # Not `worker_state.requests`: it has one request an id, so the end of a repeated message, which is ignored,
-    # takes the id along although the step still runs.
-    # `type`, not `name`: the name is the message's shadow, which says workflow and step.
-    return {request.id for request in requests_at_hand() if request.type == STEP_TASK}
-
-
-def requests_at_hand() -> set[Any]:
-    """Return the requests this worker has received and not finished."""
-    while True:
-        try:
-            return {
-                *worker_state.reserved_requests,
-                *worker_state.active_requests,
-                *worker_state.scheduled_requests,
-            }
-        except RuntimeError:  # the main thread has received or finished one meanwhile
-            continue

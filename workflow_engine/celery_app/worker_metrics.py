@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 
-from workflow_engine.celery_app.hooks import requests_at_hand, tasks_at_hand
+from workflow_engine.celery_app.at_hand import requests_at_hand, tasks_at_hand
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.messages import STEP_TASK
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
