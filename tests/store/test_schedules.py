@@ -43,7 +43,7 @@ class Bench:
     def now(self) -> datetime:
         """What time it is by PostgreSQL's clock."""
         with self.store.single() as tx:
-            return tx.schedules.now()
+            return tx.now()
 
     def create(self, name: str = "nightly", **values: Any) -> ScheduleRecord:
         values = {"cron": "0 3 * * *"} | values if not {"cron", "rrule"} & values.keys() else values

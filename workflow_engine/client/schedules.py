@@ -188,7 +188,7 @@ class Schedules:
         _check_limit(count, "count")
         found = self.get(name)
         with self._store.single() as tx:
-            return found.upcoming(count, tx.schedules.now())
+            return found.upcoming(count, tx.now())
 
     def occurrences(self, name: str, *, limit: int = 50, before: datetime | None = None) -> Sequence[OccurrenceRecord]:
         """Return what became of a schedule's occurrences in the last 90 days, the newest first.

@@ -2,10 +2,7 @@
 
 from datetime import datetime
 
-from workflow_engine.store.statements import statement
 from workflow_engine.store.transaction import Store
-
-_NOW = statement("present_moment")
 
 
 class DatabaseClock:
@@ -22,6 +19,4 @@ class DatabaseClock:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
         with self._store.single() as tx:
-            (row,) = tx.connection.execute(_NOW).fetchall()
-        moment: datetime = row.now
-        return moment
+            return tx.now()

@@ -23,7 +23,6 @@ from workflow_engine.model.schedule import (
 from workflow_engine.store.statements import statement
 
 _INSERT = statement("insert_schedule")
-_NOW = statement("database_time")
 _LOCK = statement("lock_schedule")
 _LOCK_DUE = statement("lock_due_schedules")
 _SAVE = statement("save_schedule")
@@ -65,12 +64,6 @@ class Schedules:
     def __init__(self, connection: Connection[Any]) -> None:
         """Work on the given connection."""
         self._connection = connection
-
-    def now(self) -> datetime:
-        """Return what time it is by PostgreSQL's clock."""
-        row = self._connection.execute(_NOW).fetchone()
-        found: datetime = row.now  # type: ignore[union-attr]  # a SELECT without FROM has a row
-        return found
 
     def insert(self, namespace: str, name: str, workflow: str, terms: Terms, given: RunInput) -> ScheduleRecord | None:
         """Store a schedule; None if its name is taken."""

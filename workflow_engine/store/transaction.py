@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -24,6 +25,7 @@ from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.schedules import Schedules
 from workflow_engine.store.standstills import Standstills
+from workflow_engine.store.statements import statement
 from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
 from workflow_engine.store.timers import Timers
@@ -35,6 +37,7 @@ T = TypeVar("T")
 _TRIES: Final = 5
 INTERRUPTED: Final = (psycopg.OperationalError, DatabaseUnavailable)
 """What ends a transaction from outside: it is for the caller to do all of it again."""
+_NOW = statement("present_moment")
 _LOST_RACES = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
@@ -44,6 +47,12 @@ class Transaction:
     def __init__(self, connection: Connection[Any]) -> None:
         """Work on the given connection."""
         self.connection = connection
+
+    def now(self) -> datetime:
+        """Return what time it is by PostgreSQL's clock, which all hosts go by."""
+        (row,) = self.connection.execute(_NOW).fetchall()
+        moment: datetime = row.now
+        return moment
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -50,7 +50,7 @@ _TIMES: Final = _RULE | {"time_zone", "start", "end"}
 
 def create_schedule(command: CreateSchedule, scope: Scope) -> Outcome:
     """Store a schedule; its trigger sets the timer of its first occurrence. The value is its record."""
-    now = scope.tx.schedules.now().replace(microsecond=0)
+    now = scope.tx.now().replace(microsecond=0)
     timing = command.timing
     begins = timing.start or now
     since = max(begins, now - LATE) if timing.catch_up is CatchUp.NONE else begins
@@ -81,7 +81,7 @@ def update_schedule(command: UpdateSchedule, scope: Scope) -> Outcome:
     )
     _check_version(command, found.workflow, terms.version, scope)
     if not _TIMES.isdisjoint(command.timing):
-        now = scope.tx.schedules.now()
+        now = scope.tx.now()
         begins = found.anchor_at if _RULE.isdisjoint(command.timing) else now.replace(microsecond=0)
         terms = _timed_anew(terms, timing.start or begins, now)
     saved = scope.tx.schedules.save(found.id, terms, command.input)
@@ -95,7 +95,7 @@ def pause_schedule(command: PauseSchedule, scope: Scope) -> Outcome:
     found = _held(command, scope)
     if found.paused_at is not None:
         return Outcome(value=found)
-    paused_at = scope.tx.schedules.now()
+    paused_at = scope.tx.now()
     saved = scope.tx.schedules.save(found.id, replace(found.terms, paused_at=paused_at, next_at=None))
     scope.publish_notices(command.namespace, publisher.schedule_paused(command.name, command.actor))
     return Outcome(value=saved)
@@ -106,7 +106,7 @@ def resume_schedule(command: ResumeSchedule, scope: Scope) -> Outcome:
     found = _held(command, scope)
     if found.paused_at is None:
         return Outcome(value=found)
-    next_at = found.recurrence.after(scope.tx.schedules.now())
+    next_at = found.recurrence.after(scope.tx.now())
     saved = scope.tx.schedules.save(found.id, replace(found.terms, paused_at=None, next_at=next_at))
     scope.publish_notices(command.namespace, publisher.schedule_resumed(saved, command.actor))
     return Outcome(value=saved)
