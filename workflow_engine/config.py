@@ -247,6 +247,17 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, max_length=255, description="Address on which that port listens."
     )
+    api_host: str = Field(
+        default="127.0.0.1", min_length=1, max_length=255, description="Address on which the HTTP API listens."
+    )
+    api_port: int = Field(default=8000, ge=0, le=65_535, description="Its port; 0 is any free one.")
+    api_auth: Literal["jwt", "off"] = Field(
+        default="jwt",
+        description="Who may use the HTTP API: whoever has a token (`jwt`), or everybody on this machine (`off`).",
+    )
+    flower_url: str | None = Field(
+        default=None, description="Where people find Flower; the API's answers about runs then link to it."
+    )
 
     def __init__(self, **values: Any) -> None:
         """Read the settings; ``values`` win over every other source."""

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "workers": ("workflow_engine.cli.workers:workers", "List the workers: what they serve, when last heard of."),
     "coordinator": ("workflow_engine.cli.coordinator:coordinator", "Run retries, timers and the rescue of lost work."),
     "relay": ("workflow_engine.cli.relay:relay", "Deliver events to durable subscribers."),
+    "api": ("workflow_engine.cli.api:api", "Serve the HTTP API."),
     "subscribers": ("workflow_engine.cli.subscribers:subscribers", "List durable subscribers; deliver events again."),
     "dead-letters": (
         "workflow_engine.cli.dead_letters:dead_letters",

@@ -31,12 +31,13 @@ def run_until_signal(supervisor: Supervisor, ready_file: Path | None = None) -> 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    with _present(ready_file):
+    with present(ready_file):
         supervisor.run()
 
 
 @contextmanager
-def _present(file: Path | None) -> Iterator[None]:
+def present(file: Path | None) -> Iterator[None]:
+    """Have a file there, with this process's id in it, for the length of a block; None is no file."""
     if file is None:
         yield
         return

@@ -69,6 +69,32 @@ class WorkflowClient:
         """The steps that failed for good."""
         self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
 
+    @property
+    def namespace(self) -> str:
+        """The namespace that it submits to and sees."""
+        return self._namespace
+
+    def in_namespace(self, namespace: str) -> "WorkflowClient":
+        """Return the client of another namespace, on the same connections.
+
+        Raises:
+            InvalidInput: ``namespace`` is no text.
+        """
+        if namespace == self._namespace:
+            return self
+        other = WorkflowClient(
+            self._store,
+            self._processor,
+            self._registry,
+            self._clock,
+            namespace=check_text("namespace", namespace),
+            input_limit=self._input_limit,
+            explainer=self._explainer,
+            stale=self._stale,
+        )
+        other._plan_ids = self._plan_ids
+        return other
+
     def submit(
         self,
         workflow: Workflow | str,
@@ -139,10 +165,18 @@ class WorkflowClient:
         Raises:
             RunNotFound: there is none.
         """
+        return self._handle(self.describe(run_id).id)  # its usual form, whatever the form it was asked by
+
+    def describe(self, run_id: str) -> RunRecord:
+        """Return the row of the run with an id.
+
+        Raises:
+            RunNotFound: there is none.
+        """
         record = self._handle(RunId(run_id)).record
         if record.namespace != self._namespace:
             raise RunNotFound(run_id)
-        return self._handle(record.id)  # its usual form, whatever the form it was asked by
+        return record
 
     def signal(
         self, run_id: str, name: str, payload: Any = None, *, actor: str | None = None, key: str | None = None

@@ -1,0 +1,61 @@
+"""The API on a real database and a real broker; no worker takes what it sends.
+
+The database is that of all these tests, and is never emptied: a test finds its own runs by their ids and tags.
+"""
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import psycopg
+import pytest
+
+from tests.fixtures.database import new_database
+from tests.integration.api.flows import orders, other
+from tests.support.api_server import asking
+from workflow_engine import Engine, Settings
+from workflow_engine.api.wiring import api_of
+
+
+@pytest.fixture(scope="session")
+def api_database(postgres_url: str, template_database: str) -> Iterator[str]:
+    """A migrated database."""
+    with new_database(postgres_url, template=template_database) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def api_engine(api_database: str, broker_url: str) -> Iterator[Engine]:
+    """What the API of these tests is made of."""
+    settings = Settings(database_url=api_database, broker_url=broker_url, queue="nobody-takes-these", api_auth="off")
+    engine = Engine(settings, workflows=[orders, other])
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def http(api_engine: Engine) -> Iterator[httpx.Client]:
+    """Whoever asks the API; it answers in a thread of this process."""
+    with asking(api_of(api_engine)) as client:
+        yield client
+
+
+@pytest.fixture
+def statements_of(api_database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Count the statements sent to the API's database since the last time of asking."""
+    sent: list[object] = []
+    ours = api_database.rpartition("/")[2]
+    original = psycopg.Cursor.execute
+
+    def execute(self: psycopg.Cursor[object], query: object, *args: object, **kwargs: object) -> object:
+        if self.connection.info.dbname == ours:
+            sent.append(query)
+        return original(self, query, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", execute)
+
+    def count() -> int:
+        number = len(sent)
+        sent.clear()
+        return number
+
+    return count

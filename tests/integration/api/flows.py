@@ -1,0 +1,37 @@
+"""Workflows that are only submitted: no worker is there."""
+
+from pydantic import BaseModel
+
+from workflow_engine import StepContext, Workflow
+
+
+class Order(BaseModel):
+    """What a run of ``orders`` gets."""
+
+    order_id: int
+    express: bool = False
+
+
+orders = Workflow("orders", input=Order, description="Charges and ships an order.")
+
+
+@orders.step
+def charge(ctx: StepContext) -> None:
+    """Take the money."""
+
+
+@orders.step(after=[charge])
+def pack(ctx: StepContext) -> None:
+    """Put it into a box."""
+
+
+orders.wait_for_signal("approved", after=[charge])
+
+
+@orders.step(after=[pack, "approved"])
+def ship(ctx: StepContext) -> None:
+    """Send it."""
+
+
+other = Workflow("orders", namespace="elsewhere")
+other.step(name="only")(lambda ctx: None)

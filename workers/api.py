@@ -1,0 +1,12 @@
+"""The API: ``python -m workers.api``, or with a server of yours ``uvicorn workers.api:app``."""
+
+from workflow_engine import Engine, Settings
+from workflow_engine.api.wiring import api_of
+from workflow_engine.cli.api import check_auth, run_api
+
+if __name__ == "__main__":
+    run_api(Settings())
+else:
+    settings = Settings()
+    check_auth(settings)
+    app = api_of(Engine(settings, application_name="wfe api"))

@@ -1,0 +1,45 @@
+"""create_api: the parts in, the application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+
+from workflow_engine.api.parts import Parts
+from workflow_engine.api.problems import answer_problems
+from workflow_engine.api.routes import health, runs
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    runs.router,
+    health.router,
+)
+"""Every route. A new module of routes is added here, and nowhere else."""
+
+_DESCRIPTION: Final = "Durable workflows on Celery: submit runs, follow them, change them."
+
+
+def create_api(parts: Parts) -> FastAPI:
+    """Return the application; nothing is opened before it starts."""
+    app = FastAPI(
+        title="Workflow Engine",
+        version="1",
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.parts = parts
+    answer_problems(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    async with AsyncExitStack() as stack:
+        for life in parts.lives:
+            await stack.enter_async_context(life())
+        yield

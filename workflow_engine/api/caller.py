@@ -1,0 +1,88 @@
+"""Caller: who asks, and what they may do. How that is found out is ``Parts.identify``'s business."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self
+
+from starlette.requests import Request
+
+from workflow_engine.api.refusals import Forbidden
+
+ANY_NAMESPACE: Final = "*"
+
+
+class Scope(StrEnum):
+    """What a caller may be allowed to do."""
+
+    RUNS_READ = "runs:read"
+    """See workflows, runs, steps, schedules, dead letters and workers."""
+    RUNS_WRITE = "runs:write"
+    """Submit and change runs, schedules and dead letters."""
+    EVENTS_READ = "events:read"
+    """Read events, also as a stream."""
+    ADMIN = "admin"
+    """All of it, and act in the name of others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks."""
+
+    subject: str | None
+    """The actor of what they do; None where nobody had to say who they are."""
+    scopes: frozenset[str]
+    namespaces: frozenset[str]
+    """``*`` among them is every one."""
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether they have a scope; ``admin`` has all."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def sees(self, namespace: str) -> bool:
+        """Tell whether a namespace is one of theirs."""
+        return ANY_NAMESPACE in self.namespaces or namespace in self.namespaces
+
+    def namespace(self, named: str | None, default: str) -> str:
+        """Return the namespace of a request: the one it names, the caller's only one, or ``default``.
+
+        Raises:
+            Forbidden: it is none of theirs.
+        """
+        wanted = named
+        if wanted is None:
+            wanted = next(iter(self.namespaces)) if len(self.namespaces) == 1 else default
+            wanted = default if wanted == ANY_NAMESPACE else wanted
+        if not self.sees(wanted):
+            raise Forbidden(f"namespace {wanted[:100]!r} is none of yours", field="namespace")
+        return wanted
+
+    def require(self, scope: Scope) -> Self:
+        """Return the caller if they have a scope.
+
+        Raises:
+            Forbidden: they do not.
+        """
+        if not self.may(scope):
+            raise Forbidden(f"that needs the scope {scope.value!r}", field="scope")
+        return self
+
+    def acts_as(self, said: str | None, field: str = "actor") -> str | None:
+        """Return the actor of what they ask for: themselves, or whom an ``admin`` names.
+
+        Raises:
+            Forbidden: they name somebody else, and are no admin.
+        """
+        if said is None or said == self.subject:
+            return self.subject
+        if not self.may(Scope.ADMIN):
+            raise Forbidden(f"only an admin may act in the name of somebody else: leave {field!r} out", field=field)
+        return said
+
+
+OPEN: Final = Caller(subject=None, scopes=frozenset(Scope), namespaces=frozenset({ANY_NAMESPACE}))
+"""Everybody, where authentication is off."""
+
+
+async def everybody(_: Request) -> Caller:
+    """Let everybody do everything: for this machine only, see ``wfe api --no-auth``."""
+    return OPEN

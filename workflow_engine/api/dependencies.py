@@ -1,0 +1,75 @@
+"""What a route may ask FastAPI for: the parts, the caller, and the client of the request's one namespace.
+
+All of it is ``async`` although it waits for nothing: FastAPI runs a plain ``def`` in another thread, and the way there
+and back costs more than the work.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Final, cast
+
+from fastapi import Depends, Query
+from starlette.requests import Request
+
+from workflow_engine.api.caller import Caller, Scope
+from workflow_engine.api.parts import Parts
+from workflow_engine.client.client import WorkflowClient
+from workflow_engine.errors import InvalidInput
+
+_NAMESPACE_LIMIT: Final = 100
+
+
+def parts_of(request: Request) -> Parts:
+    """Return what the application is made of."""
+    return cast(Parts, request.app.state.parts)
+
+
+async def caller_of(request: Request) -> Caller:
+    """Return who asks.
+
+    Raises:
+        Unauthorized: nobody knows.
+    """
+    return await parts_of(request).identify(request)
+
+
+async def namespace_of(
+    request: Request,
+    caller: Annotated[Caller, Depends(caller_of)],
+    namespace: Annotated[
+        str | None, Query(description="Yours, if there is only one; else the one this server is set up for.")
+    ] = None,
+) -> str:
+    """Return the one namespace that the request is about.
+
+    Raises:
+        Forbidden: it is none of the caller's.
+    """
+    if namespace is not None and not 1 <= len(namespace) <= _NAMESPACE_LIMIT:
+        raise InvalidInput("namespace", f"must have 1 to {_NAMESPACE_LIMIT} characters, not {len(namespace)}")
+    return caller.namespace(namespace, parts_of(request).settings.namespace)
+
+
+def allowed(scope: Scope) -> Callable[..., Awaitable[Caller]]:
+    """Return what gives a route the caller if they have a scope, and else answers 403."""
+
+    async def allowed_caller(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+        return caller.require(scope)
+
+    return allowed_caller
+
+
+async def client_of(request: Request, namespace: Annotated[str, Depends(namespace_of)]) -> WorkflowClient:
+    """Return the client of the request's one namespace."""
+    return parts_of(request).client.in_namespace(namespace)
+
+
+RunsClient = Annotated[WorkflowClient, Depends(client_of)]
+"""The client of the request's namespace; pair it with one of the callers below."""
+Reader = Annotated[Caller, Depends(allowed(Scope.RUNS_READ))]
+"""A caller with ``runs:read``."""
+Writer = Annotated[Caller, Depends(allowed(Scope.RUNS_WRITE))]
+"""A caller with ``runs:write``."""
+EventsReader = Annotated[Caller, Depends(allowed(Scope.EVENTS_READ))]
+"""A caller with ``events:read``."""
+Admin = Annotated[Caller, Depends(allowed(Scope.ADMIN))]
+"""A caller with ``admin``."""

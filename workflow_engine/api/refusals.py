@@ -1,0 +1,30 @@
+"""What only the API refuses; what the library refuses is in ``workflow_engine.errors``."""
+
+from collections.abc import Mapping
+
+from workflow_engine.errors import WorkflowEngineError
+
+
+class ApiRefusal(WorkflowEngineError):
+    """A request that is not answered. ``field`` names what to change, ``headers`` go into the answer."""
+
+    def __init__(self, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.headers = dict(headers or {})
+
+
+class Unauthorized(ApiRefusal):
+    """Nobody knows who asks."""
+
+
+class Forbidden(ApiRefusal):
+    """Who asks may not do that."""
+
+
+class TooLarge(ApiRefusal):
+    """The body is larger than is read."""
+
+
+class TooMany(ApiRefusal):
+    """Too many requests of one caller; ``Retry-After`` is in the headers."""

@@ -1,0 +1,54 @@
+"""Submit runs, and show them. What changes a run is in ``lifecycle.py``, what is told of one in ``run_details.py``."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Response
+
+from workflow_engine.api.dependencies import Reader, RunsClient, Writer
+from workflow_engine.api.links import LinksHere
+from workflow_engine.api.schemas.runs import Run, RunHeaders, RunRequest, Submitted, run_of
+from workflow_engine.errors import InvalidInput
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+RunId = Annotated[str, Path(description="The run's id.")]
+
+
+@router.post("/workflows/{name}/runs", status_code=HTTPStatus.CREATED)
+def submit_run(
+    name: Annotated[str, Path(description="The workflow's name.")],
+    body: RunRequest,
+    response: Response,
+    client: RunsClient,
+    caller: Writer,
+    links: LinksHere,
+    headers: Annotated[RunHeaders, Header()],
+) -> Submitted:
+    """Store a run and start it. The answer comes after the commit: what is answered is not lost.
+
+    A new run is answered with 201; a repeated `Idempotency-Key` with 200 and the first run, unless the input is
+    another one: that is a 409.
+    """
+    options = {**headers.options, **body.options, "initiator": caller.acts_as(body.initiator, "initiator")}
+    run = client.submit(_checked(name), body.input, version=body.version, **options)
+    found = links.of(run.id)
+    if not run.created:
+        response.status_code = HTTPStatus.OK
+    response.headers["Location"] = found.itself
+    return Submitted.model_construct(id=run.id, created=run.created, links=found)
+
+
+@router.get("/runs/{run_id}")
+def show_run(run_id: RunId, client: RunsClient, caller: Reader, links: LinksHere) -> Run:
+    """Show a run: where it stands, what it was given, and what came of it."""
+    del caller
+    record = client.describe(run_id)
+    result = client.run(record.id).result if record.is_final else None
+    return run_of(record, links.of(record.id), result)
+
+
+def _checked(name: str) -> str:
+    if not 1 <= len(name) <= 100:  # noqa: PLR2004
+        raise InvalidInput("name", f"a workflow's name has 1 to 100 characters, not {len(name)}")
+    return name

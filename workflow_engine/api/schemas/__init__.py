@@ -1,0 +1,1 @@
+"""What requests say and answers hold, one module for each thing they are about."""

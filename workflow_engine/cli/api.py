@@ -1,0 +1,78 @@
+"""``wfe api``: the process that answers HTTP."""
+
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+
+import click
+
+from workflow_engine.api.serving import address_of, listen, serve
+from workflow_engine.api.wiring import api_of
+from workflow_engine.bootstrap import Engine
+from workflow_engine.cli.attaching import settings_here
+from workflow_engine.cli.process import present, start_logging
+from workflow_engine.config import Settings
+from workflow_engine.errors import ConfigurationError
+
+
+@click.command()
+@click.option("--host", help="Listen here; by default as WFE_API_HOST says.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Listen here; 0 is any free one.  [WFE_API_PORT]")
+@click.option("--no-auth", is_flag=True, help="Let everybody do everything: only where nobody else can connect.")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="A file that is there while it runs: for health checks."
+)
+def api(host: str | None, port: int | None, no_auth: bool, ready_file: Path | None) -> None:
+    """Serve the HTTP API, until SIGTERM or Ctrl-C; its documentation is at /docs.
+
+    What has begun is answered before it stops.
+    """
+    given = {"api_host": host, "api_port": port, "api_auth": "off" if no_auth else None}
+    settings = settings_here()
+    run_api(
+        settings.model_copy(update={name: value for name, value in given.items() if value is not None}),
+        ready_file=ready_file,
+    )
+
+
+def run_api(settings: Settings, *, ready_file: Path | None = None) -> None:
+    """Serve the API in this process until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: a setting is missing or wrong, or the port is taken.
+    """
+    start_logging(settings)
+    settings.require_broker_url()
+    settings.require_database_url()
+    check_auth(settings)
+    engine = Engine(settings, application_name="wfe api")
+    app = api_of(engine)
+    listening = listen(settings.api_host, settings.api_port)
+    with ExitStack() as stack:
+
+        def when_up() -> None:
+            stack.enter_context(present(ready_file))
+            address = address_of(listening)
+            click.echo(f"listening on {address} (documentation: {address}/docs)")
+
+        serve(app, listening, when_up=when_up)
+    engine.close()
+
+
+def check_auth(settings: Settings) -> None:
+    """Refuse to let everybody in where others can connect.
+
+    Raises:
+        ConfigurationError: authentication is off, and the address is not this machine's own.
+    """
+    if settings.api_auth != "off":
+        raise ConfigurationError("WFE_API_AUTH: there is no authentication yet; say --no-auth on this machine")
+    if not _is_loopback(settings.api_host):
+        raise ConfigurationError(f"WFE_API_AUTH=off goes with a loopback address only, not {settings.api_host!r}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
