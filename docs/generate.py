@@ -15,12 +15,13 @@ from types import ModuleType
 from typing import Any, Final, Literal, get_args, get_origin
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 import workflow_engine
 from workflow_engine import errors
 from workflow_engine.config import DEFAULT_FILE, Settings
+from workflow_engine.config.api import ApiSettings
 from workflow_engine.metrics import instruments, labels
 from workflow_engine.metrics.instrument import Source
 from workflow_engine.model import commands, event_schemas, events, run, spans, step
@@ -61,10 +62,11 @@ def read(name: str) -> str:
 
 def render_settings() -> str:
     """Return the page of settings."""
-    rows = [row for name, field in Settings.model_fields.items() for row in _setting_rows((name,), field)]
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] in ApiSettings.model_fields)
+    rows = [row for name, field in fields for row in _setting_rows((name,), field)]
     return _page(
         "Settings",
-        "workflow_engine/config.py",
+        "workflow_engine/config/",
         f"""
         Each setting comes from the environment, else from `{DEFAULT_FILE}` in the current folder (or the file that
         `WFE_CONFIG` names), else it has its default. In the file it has the name of the first column, where dots are
@@ -119,7 +121,7 @@ def _type_name(annotation: Any) -> str:
         return "list of text"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "one of " + ", ".join(f"`{each.value}`" for each in annotation)
-    names = {str: "text", int: "whole number", float: "number", Path: "path"}
+    names = {str: "text", SecretStr: "text", int: "whole number", float: "number", Path: "path"}
     plain = [each for each in get_args(annotation) or [annotation] if each is not type(None)]
     return " or ".join(names.get(each, str(each)) for each in plain)
 

@@ -1,0 +1,204 @@
+"""Every route, one by one as the application lists them, refuses strangers, other namespaces and lesser scopes."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from tests.integration.api.flows import orders, other
+from tests.support.api_server import asking
+from tests.support.tokens import BAD, SECRET, signed
+from workflow_engine import Engine, Settings
+from workflow_engine.api.app import ROUTERS
+from workflow_engine.api.wiring import api_of
+
+OPEN = {"/health/live", "/health/ready", "/health/startup"}
+"""What everybody may ask."""
+OF_ALL_NAMESPACES: set[str] = set()
+"""What is not about one namespace, and so is there for whoever has the scope."""
+NO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A route, and a request that reaches it."""
+
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def url(self) -> str:
+        return re.sub(r"\{(\w+)[^}]*\}", lambda found: NO_ID if "id" in found[1] else "orders", self.path)
+
+
+ROUTES = [
+    Asked(method=method, path=route.path)
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    for method in sorted(route.methods)
+]
+GUARDED = [route for route in ROUTES if route.path not in OPEN]
+WRITES = [route for route in GUARDED if route.method != "GET"]
+OF_A_NAMESPACE = [route for route in GUARDED if route.path not in OF_ALL_NAMESPACES]
+
+
+@pytest.fixture(scope="module")
+def guarded(api_engine: Engine) -> Iterator[httpx.Client]:
+    """The API as it is with a secret, and nobody's token."""
+    engine = Engine(secured(api_engine.settings), workflows=[orders, other])
+    with asking(api_of(engine)) as client:
+        yield client
+    engine.close()
+
+
+def secured(settings: Settings) -> Settings:
+    values = settings.model_dump(exclude_unset=True) | {"api_auth": "jwt", "api_secret": SECRET}
+    return Settings(**values)
+
+
+def ask(client: httpx.Client, route: Asked, token: str | None, **query: str) -> httpx.Response:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}".encode()}
+    body: Any = {} if route in WRITES else None
+    return client.request(route.method, route.url, headers=headers, json=body, params=query)
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=str)
+def test_a_route_is_not_there_for_who_has_no_token(guarded: httpx.Client, route: Asked) -> None:
+    answer = ask(guarded, route, None)
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="workflow-engine"'
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=str)
+@pytest.mark.parametrize(
+    "bad", ["of another secret", "expired", "alg none", "unsigned", "tampered with", "HS256 with a public key"]
+)
+def test_a_route_is_not_there_for_a_token(guarded: httpx.Client, route: Asked, bad: str) -> None:
+    answer = ask(guarded, route, BAD[bad]())
+
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    assert answer.json()["detail"] in {"the token is not valid", "the token has expired"}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_no_token_gets_in_that_is(guarded: httpx.Client, bad: Callable[[], str]) -> None:
+    assert ask(guarded, GUARDED[0], bad()).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Basic YTpi", f"bearer{SECRET}", "Token abc"], ids=lambda text: text or "empty"
+)
+def test_what_is_no_bearer_token_is_none(guarded: httpx.Client, header: str) -> None:
+    answer = guarded.request(GUARDED[0].method, GUARDED[0].url, headers={"Authorization": header})
+
+    assert answer.status_code == 401
+
+
+def test_two_tokens_are_none(guarded: httpx.Client) -> None:
+    headers = [("Authorization", f"Bearer {signed()}"), ("Authorization", f"Bearer {signed(sub='bob')}")]
+
+    assert guarded.get(GUARDED[0].url, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=str)
+def test_a_route_refuses_who_has_no_scope(guarded: httpx.Client, route: Asked) -> None:
+    answer = ask(guarded, route, signed(scopes=["profile"]))
+
+    assert answer.status_code == 403
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("route", WRITES, ids=str)
+def test_a_route_that_changes_something_refuses_who_may_only_read(guarded: httpx.Client, route: Asked) -> None:
+    assert ask(guarded, route, signed(scopes=["runs:read", "events:read"])).status_code == 403
+
+
+@pytest.mark.parametrize("route", OF_A_NAMESPACE, ids=str)
+def test_a_route_refuses_who_names_anothers_namespace(guarded: httpx.Client, route: Asked) -> None:
+    for token in (signed(namespaces=["elsewhere"]), signed(namespaces=[])):
+        answer = ask(guarded, route, token, namespace="default")
+
+        assert answer.status_code == 403
+        assert [each["field"] for each in answer.json()["errors"]] == ["namespace"]
+
+
+def test_a_path_that_is_no_route_is_not_told_to_strangers(guarded: httpx.Client) -> None:
+    assert guarded.get("/v1/nothing").status_code == 401
+    assert guarded.get("/v1/nothing", headers={"Authorization": f"Bearer {signed()}"}).status_code == 404
+
+
+def test_health_and_documents_are_for_everybody(guarded: httpx.Client) -> None:
+    for path in ("/health/live", "/docs", "/openapi.json"):
+        assert guarded.get(path).status_code == 200
+
+
+def with_token(**changes: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {signed(**changes)}"}
+
+
+@pytest.fixture(scope="module")
+def foreign_run(guarded: httpx.Client) -> dict[str, Any]:
+    """A run of the namespace ``elsewhere``, submitted under a key by somebody who may."""
+    headers = with_token(namespaces=["elsewhere"]) | {"Idempotency-Key": "theirs"}
+    answer = guarded.post("/v1/workflows/orders/runs", json={"input": {"secret": 42}}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+RUN_ROUTES = [route for route in OF_A_NAMESPACE if "{run_id}" in route.path]
+
+
+@pytest.mark.parametrize("route", RUN_ROUTES, ids=str)
+def test_a_run_of_another_namespace_looks_as_if_it_were_not_there(
+    guarded: httpx.Client, foreign_run: dict[str, Any], route: Asked
+) -> None:
+    def answer_about(run_id: str) -> tuple[int, str, list[str]]:
+        body: Any = {} if route in WRITES else None
+        found = guarded.request(route.method, route.url.replace(NO_ID, run_id), json=body, headers=with_token())
+        kept = sorted(name for name in found.headers if name != "date")
+        return found.status_code, found.text.replace(run_id, "RUN"), kept
+
+    theirs, nobodys = answer_about(foreign_run["id"]), answer_about(NO_ID)
+
+    assert theirs == nobodys
+    assert theirs[0] in {404, 422}
+
+
+def test_an_idempotency_key_of_another_namespace_is_free(guarded: httpx.Client, foreign_run: dict[str, Any]) -> None:
+    headers = with_token() | {"Idempotency-Key": "theirs"}
+
+    answer = guarded.post("/v1/workflows/orders/runs", json={"input": {"order_id": 1}}, headers=headers)
+
+    assert answer.status_code == 201
+    assert answer.json()["id"] != foreign_run["id"]
+
+
+def test_who_has_one_namespace_need_not_name_it(guarded: httpx.Client, foreign_run: dict[str, Any]) -> None:
+    headers = with_token(namespaces=["elsewhere"])
+
+    assert guarded.get(f"/v1/runs/{foreign_run['id']}", headers=headers).json()["namespace"] == "elsewhere"
+
+
+def test_who_submits_is_the_initiator_and_cannot_say_otherwise(guarded: httpx.Client) -> None:
+    body = {"input": {"order_id": 1}}
+    writer: dict[str, Any] = {"sub": "ada", "scopes": ["runs:read", "runs:write"]}
+    url = "/v1/workflows/orders/runs"
+
+    mine = guarded.post(url, json=body, headers=with_token(**writer)).json()
+    assert guarded.get(f"/v1/runs/{mine['id']}", headers=with_token(**writer)).json()["initiator"] == "ada"
+    assert guarded.post(url, json=body | {"initiator": "bob"}, headers=with_token(**writer)).status_code == 403
+    admin = with_token(sub="root", scopes=["admin"])
+    theirs = guarded.post(url, json=body | {"initiator": "bob"}, headers=admin).json()
+    assert guarded.get(f"/v1/runs/{theirs['id']}", headers=admin).json()["initiator"] == "bob"

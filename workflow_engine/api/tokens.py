@@ -1,0 +1,177 @@
+"""Tokens: who a JWT is from, and tokens of our own for development."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import jwt
+
+from workflow_engine.api.caller import Caller
+from workflow_engine.api.jwks import NoKeys, PublishedKeys, download, parse, read_bounded
+from workflow_engine.api.keys import HS256, Key, Keys, OneKey, public_key, read, secret_of
+from workflow_engine.api.refusals import Unauthorized
+from workflow_engine.clock import Clock, SystemClock
+from workflow_engine.config import Settings
+from workflow_engine.errors import ConfigurationError, InvalidInput
+
+LEEWAY_SECONDS: Final = 10
+"""How much the issuer's clock may be ahead of ours."""
+_LONGEST_TOKEN: Final = 8_192
+_LONGEST_NAME: Final = 200
+"""As the actor of what a caller does is stored."""
+_LONGEST_LIFE: Final = timedelta(days=3_660)
+_MOST_NAMES: Final = 1_000
+
+
+class Tokens:
+    """Says who a token is from."""
+
+    def __init__(
+        self, keys: Keys, *, issuer: str | None = None, audience: str | None = None, clock: Clock | None = None
+    ) -> None:
+        self._keys = keys
+        self._clock = clock or SystemClock()
+        self._claims: dict[str, Any] = {"issuer": issuer, "audience": audience}
+        self._options: Any = {
+            "require": ["exp", "sub"],
+            "verify_iss": issuer is not None,
+            "verify_aud": audience is not None,
+            "verify_exp": False,  # by us, without the leeway that nbf and iat have
+        }
+
+    async def caller(self, token: str) -> Caller:
+        """Return who a token is from.
+
+        Raises:
+            Unauthorized: it is not valid, or has expired; why it is not valid is not told.
+            KeysUnavailable: it cannot be checked, for the keys could not be had so far.
+        """
+        if len(token) > _LONGEST_TOKEN:
+            _refuse()
+        key = await self._keys.find(_key_name(token))
+        if key is None:
+            _refuse()
+        claims = self._verified(token, key)
+        if claims["exp"] <= self._clock.now().timestamp():
+            _refuse("the token has expired")
+        return _caller(claims)
+
+    def _verified(self, token: str, key: Key) -> Mapping[str, Any]:
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key.value,
+                algorithms=[key.algorithm],
+                leeway=LEEWAY_SECONDS,
+                options=self._options,
+                **self._claims,
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            _refuse()
+        if not isinstance(claims["exp"], int | float) or not isfinite(claims["exp"]):
+            _refuse()
+        return claims
+
+
+def tokens_of(settings: Settings) -> Tokens:
+    """Return what checks the tokens of callers, as the settings say.
+
+    Raises:
+        ConfigurationError: no key is set, or it cannot be used; the message names the setting.
+    """
+    return Tokens(_keys(settings), issuer=settings.api_issuer, audience=settings.api_audience)
+
+
+def make_token(
+    settings: Settings,
+    *,
+    subject: str,
+    scopes: Iterable[str],
+    namespaces: Iterable[str],
+    now: datetime,
+    lifetime: timedelta,
+) -> str:
+    """Return a token that this API takes, signed with the secret of the settings.
+
+    Raises:
+        ConfigurationError: no secret is set.
+        InvalidInput: a claim that a token could not be used with.
+    """
+    secret = secret_of(settings)
+    if lifetime <= timedelta(0):
+        raise InvalidInput("expires_in", "must be more than 0")
+    if lifetime > _LONGEST_LIFE:
+        raise InvalidInput("expires_in", f"must be at most {_LONGEST_LIFE.days} days")
+    claims = {
+        "sub": subject,
+        "scopes": sorted(set(scopes)),
+        "namespaces": sorted(set(namespaces)),
+        "iat": int(now.timestamp()),
+        "exp": int((now + lifetime).timestamp()),
+        **({} if settings.api_issuer is None else {"iss": settings.api_issuer}),
+        **({} if settings.api_audience is None else {"aud": settings.api_audience}),
+    }
+    if not _is_name(subject):
+        raise InvalidInput("subject", f"must have 1 to {_LONGEST_NAME} characters that can be printed")
+    token = jwt.encode(claims, secret, algorithm=HS256)
+    if len(token) > _LONGEST_TOKEN:
+        raise InvalidInput("namespaces", f"make the token longer than {_LONGEST_TOKEN} characters, which are read")
+    return token
+
+
+def _keys(settings: Settings) -> Keys:
+    if settings.api_secret is not None or settings.api_secret_file is not None:
+        return OneKey(Key(algorithm=HS256, value=secret_of(settings)))
+    if settings.api_public_key_file is not None:
+        return OneKey(public_key(settings.api_public_key_file))
+    if settings.api_jwks_url is not None:
+        return PublishedKeys(partial(download, settings.api_jwks_url))
+    if settings.api_jwks_file is not None:
+        _check_published("WFE_API_JWKS_FILE", settings.api_jwks_file)
+        return PublishedKeys(partial(read_bounded, settings.api_jwks_file))
+    raise ConfigurationError(
+        "the API has no key to check tokens with: set WFE_API_SECRET (HS256), WFE_API_PUBLIC_KEY_FILE (RS256) or "
+        "WFE_API_JWKS_URL; or start `wfe api --no-auth`, for this machine only"
+    )
+
+
+def _check_published(setting: str, path: Path) -> None:
+    try:
+        parse(read(setting, path))
+    except NoKeys as error:
+        raise ConfigurationError(f"{setting}: {path}: {error}") from None
+
+
+def _key_name(token: str) -> str | None:
+    """Return the ``kid`` of a token that nobody has checked yet."""
+    try:
+        name = jwt.get_unverified_header(token).get("kid")
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+        _refuse()
+    return name if isinstance(name, str) else None
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    scopes = claims.get("scopes", claims.get("scope", []))
+    if isinstance(scopes, str):
+        scopes = scopes.split()
+    namespaces = claims.get("namespaces", [])
+    if not (_is_name(claims["sub"]) and _are_names(scopes) and _are_names(namespaces)):
+        _refuse()
+    return Caller(subject=claims["sub"], scopes=frozenset(scopes), namespaces=frozenset(namespaces))
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+def _are_names(values: object) -> bool:
+    return isinstance(values, list) and len(values) <= _MOST_NAMES and all(isinstance(each, str) for each in values)
+
+
+def _refuse(reason: str = "the token is not valid") -> NoReturn:
+    challenge = f'Bearer realm="workflow-engine", error="invalid_token", error_description="{reason}"'
+    raise Unauthorized(reason, headers={"WWW-Authenticate": challenge})

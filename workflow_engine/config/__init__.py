@@ -1,0 +1,6 @@
+"""What a process may be told from outside, checked once."""
+
+from workflow_engine.config.orchestration import DeploymentMode, Orchestration
+from workflow_engine.config.settings import DEFAULT_FILE, Settings
+
+__all__ = ["DEFAULT_FILE", "DeploymentMode", "Orchestration", "Settings"]
