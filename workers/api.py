@@ -2,11 +2,9 @@
 
 from workflow_engine import Engine, Settings
 from workflow_engine.api.wiring import api_of
-from workflow_engine.cli.api import check_auth, run_api
+from workflow_engine.cli.api import run_api
 
 if __name__ == "__main__":
     run_api(Settings())
 else:
-    settings = Settings()
-    check_auth(settings)
-    app = api_of(Engine(settings, application_name="wfe api"))
+    app = api_of(Engine(Settings(), application_name="wfe api"))

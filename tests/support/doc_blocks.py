@@ -23,6 +23,7 @@ from workflow_engine.embedded.processes import ChildProcess, Program
 ROOT: Final = Path(__file__).parents[2]
 PLACEHOLDER_DATABASE: Final = "user:password@host/database"
 PLACEHOLDER_BROKER: Final = "redis://host:6379/"
+PLACEHOLDER_API: Final = "127.0.0.1:8000"
 """How the pages write the addresses of servers; a reader puts the real ones in their place."""
 
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -33,6 +34,7 @@ _LASTING: Final[Mapping[str, str]] = {
     r"wfe dev\b": "everything is up",
     r"wfe (coordinator|relay)\b": "running: ",
     r"wfe flower\b": "Visit me at",
+    r"wfe api\b": "listening on ",
     r"wfe worker\b|celery .*\bworker\b": r" ready\.",
 }
 """Commands that do not end by themselves, and what their logs say when they are ready."""
@@ -97,11 +99,13 @@ class Reader:
 
     def __init__(self, folder: Path, *, database_url: str, broker_url: str) -> None:
         self._folder = folder
+        port = str(free_port())  # 8000 may be another page's
         self._addresses = {
+            PLACEHOLDER_API: f"127.0.0.1:{port}",
             PLACEHOLDER_DATABASE: database_url.partition("://")[2],
             PLACEHOLDER_BROKER: broker_url.rpartition("/")[0] + "/",
         }
-        self._environment = _environment(folder)
+        self._environment = _environment(folder) | {"WFE_API_PORT": port}
         self._lasting: list[_Lasting] = []
         self._output = ""
         self._unused: set[str] = set()

@@ -1,10 +1,8 @@
-"""Caller: who asks, and what they may do. How that is found out is ``Parts.identify``'s business."""
+"""Caller: who asks, and what they may do. How that is found out is the business of ``authentication.py``."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
-
-from starlette.requests import Request
 
 from workflow_engine.api.refusals import Forbidden
 
@@ -63,7 +61,10 @@ class Caller:
             Forbidden: they do not.
         """
         if not self.may(scope):
-            raise Forbidden(f"that needs the scope {scope.value!r}", field="scope")
+            challenge = f'Bearer realm="workflow-engine", error="insufficient_scope", scope="{scope.value}"'
+            raise Forbidden(
+                f"that needs the scope {scope.value!r}", field="scope", headers={"WWW-Authenticate": challenge}
+            )
         return self
 
     def acts_as(self, said: str | None, field: str = "actor") -> str | None:
@@ -81,8 +82,3 @@ class Caller:
 
 OPEN: Final = Caller(subject=None, scopes=frozenset(Scope), namespaces=frozenset({ANY_NAMESPACE}))
 """Everybody, where authentication is off."""
-
-
-async def everybody(_: Request) -> Caller:
-    """Let everybody do everything: for this machine only, see ``wfe api --no-auth``."""
-    return OPEN

@@ -1,13 +1,10 @@
 """Parts: what the API is made of. Whoever serves it wires them, see ``wiring.py``."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from starlette.requests import Request
-
-from workflow_engine.api.caller import Caller, everybody
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.config import Settings
 
@@ -23,10 +20,6 @@ class Probe(Protocol):
         """Return what is wrong, for people; None if nothing is."""
 
 
-Identify = Callable[[Request], Awaitable[Caller]]
-"""Returns who asks, or raises ``Unauthorized``; it must not wait for a database."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What routes work with; they get it from ``dependencies.parts_of``."""
@@ -34,7 +27,6 @@ class Parts:
     settings: Settings
     client: WorkflowClient
     """Of the settings' namespace; ``client.in_namespace`` makes those of others."""
-    identify: Identify = everybody
     probes: Sequence[Probe] = ()
     lives: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = ()
     """What begins when the application starts and ends when it stops: hubs of streams, connections."""

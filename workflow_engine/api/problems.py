@@ -81,6 +81,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     refusals.Forbidden: _Kind(HTTPStatus.FORBIDDEN, "Forbidden"),
     refusals.TooLarge: _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large"),
     refusals.TooMany: _Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
+    refusals.KeysUnavailable: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Keys unavailable"),
     errors.WorkflowEngineError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Server error"),
 }
 """Add a class here when the API should tell its callers about it; subclasses follow their nearest base."""
@@ -110,7 +111,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **facts: Any,
 ) -> JSONResponse:
-    """Return a problem as an answer, also for middleware, which no exception handler covers."""
+    """Return a problem as an answer."""
     title = title or code.phrase.capitalize()
     content: dict[str, Any] = {
         "type": type or _TYPE + title.lower().replace(" ", "-"),
@@ -125,7 +126,8 @@ def problem(
     return JSONResponse(content, code.value, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-async def _on_library_error(request: Request, error: Exception) -> JSONResponse:
+def problem_of(request: Request, error: Exception) -> JSONResponse:
+    """Return an exception of ours as an answer, also for middleware, which no exception handler covers."""
     kind = kind_of(type(error))
     if kind.code is HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -141,6 +143,10 @@ async def _on_library_error(request: Request, error: Exception) -> JSONResponse:
         headers=headers,
         **{name: getattr(error, name) for name in kind.facts},
     )
+
+
+async def _on_library_error(request: Request, error: Exception) -> JSONResponse:
+    return problem_of(request, error)
 
 
 async def _on_wrong_request(request: Request, error: Exception) -> JSONResponse:

@@ -28,3 +28,7 @@ class TooLarge(ApiRefusal):
 
 class TooMany(ApiRefusal):
     """Too many requests of one caller; ``Retry-After`` is in the headers."""
+
+
+class KeysUnavailable(ApiRefusal):
+    """The keys that tokens are checked with could not be had so far."""

@@ -1,7 +1,6 @@
 """``wfe api``: the process that answers HTTP."""
 
 from contextlib import ExitStack
-from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from workflow_engine.bootstrap import Engine
 from workflow_engine.cli.attaching import settings_here
 from workflow_engine.cli.process import present, start_logging
 from workflow_engine.config import Settings
-from workflow_engine.errors import ConfigurationError
 
 
 @click.command()
@@ -44,7 +42,7 @@ def run_api(settings: Settings, *, ready_file: Path | None = None) -> None:
     start_logging(settings)
     settings.require_broker_url()
     settings.require_database_url()
-    check_auth(settings)
+    settings.refuse_contradictions_of_api()
     engine = Engine(settings, application_name="wfe api")
     app = api_of(engine)
     listening = listen(settings.api_host, settings.api_port)
@@ -57,22 +55,3 @@ def run_api(settings: Settings, *, ready_file: Path | None = None) -> None:
 
         serve(app, listening, when_up=when_up)
     engine.close()
-
-
-def check_auth(settings: Settings) -> None:
-    """Refuse to let everybody in where others can connect.
-
-    Raises:
-        ConfigurationError: authentication is off, and the address is not this machine's own.
-    """
-    if settings.api_auth != "off":
-        raise ConfigurationError("WFE_API_AUTH: there is no authentication yet; say --no-auth on this machine")
-    if not _is_loopback(settings.api_host):
-        raise ConfigurationError(f"WFE_API_AUTH=off goes with a loopback address only, not {settings.api_host!r}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "coordinator": ("workflow_engine.cli.coordinator:coordinator", "Run retries, timers and the rescue of lost work."),
     "relay": ("workflow_engine.cli.relay:relay", "Deliver events to durable subscribers."),
     "api": ("workflow_engine.cli.api:api", "Serve the HTTP API."),
+    "token": ("workflow_engine.cli.token:token", "Make tokens for the HTTP API, for development."),
     "subscribers": ("workflow_engine.cli.subscribers:subscribers", "List durable subscribers; deliver events again."),
     "dead-letters": (
         "workflow_engine.cli.dead_letters:dead_letters",
