@@ -8,10 +8,27 @@ from fastapi import APIRouter, FastAPI
 
 from workflow_engine.api.parts import Parts
 from workflow_engine.api.problems import answer_problems
-from workflow_engine.api.routes import health, runs
+from workflow_engine.api.routes import (
+    dead_letters,
+    events,
+    health,
+    lifecycle,
+    run_details,
+    runs,
+    schedules,
+    workers,
+    workflows,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    workflows.router,
     runs.router,
+    run_details.router,
+    lifecycle.router,
+    schedules.router,
+    events.router,
+    dead_letters.router,
+    workers.router,
     health.router,
 )
 """Every route. A new module of routes is added here, and nowhere else."""

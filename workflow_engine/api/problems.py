@@ -79,6 +79,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.BrokerUnavailable: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Broker unavailable", headers=_RETRY_SOON),
     refusals.Unauthorized: _Kind(HTTPStatus.UNAUTHORIZED, "Unauthorized"),
     refusals.Forbidden: _Kind(HTTPStatus.FORBIDDEN, "Forbidden"),
+    refusals.NotThere: _Kind(HTTPStatus.NOT_FOUND, "Not found"),
     refusals.TooLarge: _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large"),
     refusals.TooMany: _Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
     refusals.KeysUnavailable: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Keys unavailable"),

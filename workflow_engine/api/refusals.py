@@ -22,6 +22,10 @@ class Forbidden(ApiRefusal):
     """Who asks may not do that."""
 
 
+class NotThere(ApiRefusal):
+    """What is asked for is not there, and is nothing that the library knows of."""
+
+
 class TooLarge(ApiRefusal):
     """The body is larger than is read."""
 

@@ -31,7 +31,7 @@ class Wanted:
 
     ids: Sequence[str]
     """Those named; if none is, whichever fit the filter."""
-    filter: Mapping[str, str | None]
+    filter: Mapping[str, Any]
     dry_run: bool
     reason: str | None
     actor: str

@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from workflow_engine.client.dead_letters import DeadLetters
+from workflow_engine.client.definitions import Definitions
 from workflow_engine.client.handle import RunHandle
+from workflow_engine.client.run_details import RunDetails
 from workflow_engine.client.schedules import Accepted, Schedules
 from workflow_engine.client.tracing import current_traceparent
 from workflow_engine.clock import Clock
@@ -251,6 +253,19 @@ class WorkflowClient:
         """Return the workers of this database, of whatever namespace, that were heard of within the last day."""
         with self._store.single() as tx:
             return tx.workers.page()
+
+    def details(self, run_id: str) -> RunDetails:
+        """Return what is told of a run for people: its steps page by page, its graph, its timeline.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        return RunDetails(self.describe(run_id), self._store, self._processor)
+
+    @property
+    def definitions(self) -> Definitions:
+        """The workflows of this namespace."""
+        return Definitions(self._store, self._registry, namespace=self._namespace)
 
     @cached_property
     def schedules(self) -> Schedules:

@@ -1,7 +1,7 @@
 """Steps that failed for good: find them, run them again, or give them up."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,7 +9,13 @@ from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import DeadLetterNotFound, InvalidInput, NotDead, RunNotFound
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import DiscardSteps, RetrySteps
-from workflow_engine.model.dead_letters import DeadLetterState, StepDeadLetter, parse_dead_letter_id, parse_run_id
+from workflow_engine.model.dead_letters import (
+    DeadLetterPlace,
+    DeadLetterState,
+    StepDeadLetter,
+    parse_dead_letter_id,
+    parse_run_id,
+)
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run_options import CancelOptions, cancel_options, check_text
 from workflow_engine.store.event_search import EventFilter, EventSearch
@@ -57,7 +63,7 @@ class DeadLetters:
         run: str | None = None,
         states: Iterable[str] = (DeadLetterState.DEAD,),
         limit: int = 50,
-        before: StepDeadLetter | None = None,
+        before: StepDeadLetter | DeadLetterPlace | None = None,
     ) -> list[StepDeadLetter]:
         """Return the newest dead letters that fit, without their tracebacks.
 
@@ -68,7 +74,7 @@ class DeadLetters:
             run: the id of a run.
             states: ``dead``, ``requeued``, ``discarded``; none is all.
             limit: how many at most, 1 to 1,000.
-            before: the last one of the page before.
+            before: the last one of the page before, or its place.
 
         Raises:
             InvalidInput: an argument is of the wrong form; the message names it.
@@ -129,7 +135,13 @@ class DeadLetters:
         return self._close_one(id, _discard, cancel_options(reason, actor))
 
     def requeue_all(
-        self, *, dry_run: bool = False, reason: str | None = None, actor: str | None = None, **wanted: str | None
+        self,
+        *,
+        dry_run: bool = False,
+        reason: str | None = None,
+        actor: str | None = None,
+        most: int | None = None,
+        **wanted: str | None,
     ) -> Handled:
         """Requeue every dead letter that fits; all there are, if nothing is said of them.
 
@@ -139,18 +151,25 @@ class DeadLetters:
             dry_run: say what would be tried, and do nothing.
             reason: why; kept with each, and in the events.
             actor: who.
+            most: how many at most, the newest; None: all.
             **wanted: ``workflow``, ``step``, ``error_class``, ``run``, as for ``page``.
 
         Raises:
             InvalidInput: an argument is of the wrong form; nothing is changed.
         """
-        return self._close_all(_retry, cancel_options(reason, actor), wanted, dry_run=dry_run)
+        return self._close_all(_retry, cancel_options(reason, actor), self._dead(wanted, most), dry_run=dry_run)
 
     def discard_all(
-        self, *, dry_run: bool = False, reason: str | None = None, actor: str | None = None, **wanted: str | None
+        self,
+        *,
+        dry_run: bool = False,
+        reason: str | None = None,
+        actor: str | None = None,
+        most: int | None = None,
+        **wanted: str | None,
     ) -> Handled:
         """Discard every dead letter that fits; arguments and errors as for ``requeue_all``."""
-        return self._close_all(_discard, cancel_options(reason, actor), wanted, dry_run=dry_run)
+        return self._close_all(_discard, cancel_options(reason, actor), self._dead(wanted, most), dry_run=dry_run)
 
     def _close_one(self, id: str, command: "_MakeCommand", said: CancelOptions) -> StepDeadLetter:  # noqa: A002
         letter = self.get(id)
@@ -160,9 +179,8 @@ class DeadLetters:
         return self.get(id)
 
     def _close_all(
-        self, command: "_MakeCommand", said: CancelOptions, wanted: dict[str, str | None], *, dry_run: bool
+        self, command: "_MakeCommand", said: CancelOptions, letters: list[StepDeadLetter], *, dry_run: bool
     ) -> Handled:
-        letters = list(self._dead(self._filter(**wanted)))
         if dry_run:
             return Handled(done=letters, refused=())
         by_run: dict[RunId, list[StepDeadLetter]] = defaultdict(list)
@@ -179,14 +197,19 @@ class DeadLetters:
                 done += its_letters
         return Handled(done=done, refused=refused)
 
-    def _dead(self, wanted: StepDeadLetterFilter) -> Iterator[StepDeadLetter]:
-        while True:
+    def _dead(self, said: dict[str, str | None], most: int | None) -> list[StepDeadLetter]:
+        """Return those that fit, the newest first, page by page."""
+        wanted = self._filter(**said)
+        found: list[StepDeadLetter] = []
+        while most is None or len(found) < most:
+            limit = PAGE_LIMIT if most is None else min(PAGE_LIMIT, most - len(found))
             with self._store.single() as tx:
-                page = tx.step_dead_letters.page(wanted, PAGE_LIMIT)
-            yield from page
-            if len(page) < PAGE_LIMIT:
-                return
+                page = tx.step_dead_letters.page(wanted, limit)
+            found += page
+            if len(page) < limit:
+                break
             wanted = replace(wanted, before=page[-1])
+        return found
 
     def _filter(self, **wanted: str | None) -> StepDeadLetterFilter:
         unknown = wanted.keys() - {"workflow", "step", "error_class", "run"}

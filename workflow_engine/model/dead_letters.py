@@ -52,6 +52,16 @@ class StepDeadLetter:
         return f"{self.run_id}/{self.step}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterPlace:
+    """A place in a list of dead letters, newest first."""
+
+    failed_at: datetime
+    run_id: RunId
+    position: int
+    attempt: int
+
+
 def parse_dead_letter_id(text: object) -> tuple[RunId, str]:
     """Return the run and the step that an id names.
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.commands import StepAttempt, StepError
-from workflow_engine.model.dead_letters import DeadLetterState, StepDeadLetter
+from workflow_engine.model.dead_letters import DeadLetterPlace, DeadLetterState, StepDeadLetter
 from workflow_engine.store.statements import statement
 from workflow_engine.store.tables.step_dead_letters import step_dead_letters
 
@@ -33,8 +33,8 @@ class StepDeadLetterFilter:
     error_class: str | None = None
     run_id: RunId | None = None
     states: Sequence[DeadLetterState] = (DeadLetterState.DEAD,)
-    before: StepDeadLetter | None = None
-    """Only older ones than this: the last of the page before."""
+    before: StepDeadLetter | DeadLetterPlace | None = None
+    """Only older ones than this: the last of the page before, or its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
 from workflow_engine.store.readiness import Readiness
 from workflow_engine.store.retrying import Retrying
+from workflow_engine.store.run_details import RunDetails
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.schedules import Schedules
 from workflow_engine.store.standstills import Standstills
@@ -32,6 +33,7 @@ from workflow_engine.store.timers import Timers
 from workflow_engine.store.views import Views
 from workflow_engine.store.waiting import Waiting
 from workflow_engine.store.workers import Workers
+from workflow_engine.store.workflow_views import WorkflowViews
 
 T = TypeVar("T")
 _TRIES: Final = 5
@@ -154,6 +156,16 @@ class Transaction:
     def standstills(self) -> Standstills:
         """Runs of which nothing moves."""
         return Standstills(self.connection)
+
+    @cached_property
+    def run_details(self) -> RunDetails:
+        """What is told of one run."""
+        return RunDetails(self.connection)
+
+    @cached_property
+    def workflow_views(self) -> WorkflowViews:
+        """What is told of workflows."""
+        return WorkflowViews(self.connection)
 
     @cached_property
     def views(self) -> Views:

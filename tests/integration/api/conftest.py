@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from tests.fixtures.database import new_database
-from tests.integration.api.flows import orders, other
+from tests.integration.api.flows import approvals, orders, other
+from tests.integration.api.walking import Walk
 from tests.support.api_server import asking
 from workflow_engine import Engine, Settings
 from workflow_engine.api.wiring import api_of
@@ -27,7 +28,7 @@ def api_database(postgres_url: str, template_database: str) -> Iterator[str]:
 def api_engine(api_database: str, broker_url: str) -> Iterator[Engine]:
     """What the API of these tests is made of."""
     settings = Settings(database_url=api_database, broker_url=broker_url, queue="nobody-takes-these", api_auth="off")
-    engine = Engine(settings, workflows=[orders, other])
+    engine = Engine(settings, workflows=[orders, other, approvals])
     yield engine
     engine.close()
 
@@ -39,6 +40,12 @@ def http(api_engine: Engine) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def walk(api_engine: Engine) -> Walk:
+    """Does a worker's work by hand."""
+    return Walk(api_engine)
+
+
 @pytest.fixture
 def statements_of(api_database: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """Count the statements sent to the API's database since the last time of asking."""
@@ -47,7 +54,10 @@ def statements_of(api_database: str, monkeypatch: pytest.MonkeyPatch) -> Callabl
     original = psycopg.Cursor.execute
 
     def execute(self: psycopg.Cursor[object], query: object, *args: object, **kwargs: object) -> object:
-        if self.connection.info.dbname == ours:
+        text = query.decode() if isinstance(query, bytes) else str(query)
+        if self.connection.info.dbname == ours and not text.startswith(
+            ("NOTIFY", "SET")
+        ):  # the bell rings when it likes
             sent.append(query)
         return original(self, query, *args, **kwargs)  # type: ignore[arg-type]
 

@@ -43,9 +43,9 @@ def submit_run(
 def show_run(run_id: RunId, client: RunsClient, caller: Reader, links: LinksHere) -> Run:
     """Show a run: where it stands, what it was given, and what came of it."""
     del caller
-    record = client.describe(run_id)
-    result = client.run(record.id).result if record.is_final else None
-    return run_of(record, links.of(record.id), result)
+    details = client.details(run_id)
+    result = details.result() if details.run.is_final else None
+    return run_of(details.run, links.of(details.run.id), result)
 
 
 def _checked(name: str) -> str:
