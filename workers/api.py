@@ -7,4 +7,4 @@ from workflow_engine.cli.api import run_api
 if __name__ == "__main__":
     run_api(Settings())
 else:
-    app = api_of(Engine(Settings(), application_name="wfe api"))
+    app = api_of(Engine(Settings(), application_name="wfe api", exposes_metrics=True))

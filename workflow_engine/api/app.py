@@ -13,6 +13,7 @@ from workflow_engine.api.routes import (
     events,
     health,
     lifecycle,
+    metrics,
     run_details,
     runs,
     schedules,
@@ -30,6 +31,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     dead_letters.router,
     workers.router,
     health.router,
+    metrics.router,
 )
 """Every route. A new module of routes is added here, and nowhere else."""
 

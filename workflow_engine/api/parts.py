@@ -3,21 +3,11 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
+from workflow_engine.api.readiness import Readiness
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.config import Settings
-
-
-class Probe(Protocol):
-    """Something without which the API can do nothing."""
-
-    @property
-    def name(self) -> str:
-        """What it looks at: ``database``, ``migrations``, ``broker``."""
-
-    def look(self) -> str | None:
-        """Return what is wrong, for people; None if nothing is."""
+from workflow_engine.metrics.meter import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +17,8 @@ class Parts:
     settings: Settings
     client: WorkflowClient
     """Of the settings' namespace; ``client.in_namespace`` makes those of others."""
-    probes: Sequence[Probe] = ()
+    readiness: Readiness
+    metrics: Metrics | None = None
+    """What this process measures; None: nothing."""
     lives: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = ()
     """What begins when the application starts and ends when it stops: hubs of streams, connections."""

@@ -74,8 +74,11 @@ class Engine:
         app: Celery | None = None,
         workflows: Iterable[Workflow | str] = (),
         application_name: str = "workflow_engine",
+        exposes_metrics: bool = False,
     ) -> None:
         """Wire from ``settings`` (those at hand unless given), on ``app`` or a Celery app of our own.
+
+        ``exposes_metrics``: the process answers Prometheus by itself.
 
         Raises:
             ConfigurationError: a setting is wrong, or a workflow cannot be imported.
@@ -84,6 +87,7 @@ class Engine:
         self._given_app = app
         self._workflows = list(workflows)
         self._application_name = application_name
+        self._exposes_metrics = exposes_metrics
         if self.settings.redact is not None:
             redact_with(load_redaction(self.settings.redact))
 
@@ -274,7 +278,7 @@ class Engine:
             ConfigurationError: the port is taken.
         """
         settings = self.settings
-        return open_metrics(host=settings.metrics_host, port=settings.metrics_port)
+        return open_metrics(host=settings.metrics_host, port=settings.metrics_port, exposed=self._exposes_metrics)
 
     def close(self) -> None:
         """Give back what this process opened."""

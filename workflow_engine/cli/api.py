@@ -43,7 +43,7 @@ def run_api(settings: Settings, *, ready_file: Path | None = None) -> None:
     settings.require_broker_url()
     settings.require_database_url()
     settings.refuse_contradictions_of_api()
-    engine = Engine(settings, application_name="wfe api")
+    engine = Engine(settings, application_name="wfe api", exposes_metrics=True)
     app = api_of(engine)
     listening = listen(settings.api_host, settings.api_port)
     with ExitStack() as stack:

@@ -27,6 +27,7 @@ class Source(StrEnum):
     RELAY = "relay"
     WORKER = "worker"
     COORDINATOR = "coordinator"
+    API = "api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

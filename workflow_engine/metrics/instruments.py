@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from workflow_engine.metrics import readiness
+from workflow_engine.metrics import api, readiness
 from workflow_engine.metrics.instrument import WAITS, Instrument, Kind, Source
 
 _DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
@@ -179,14 +179,14 @@ STEPS_RESENT: Final = Instrument(
 CIRCUIT_STATE: Final = Instrument(
     name="wfe.circuit.state",
     kind=Kind.GAUGE,
-    sources=(Source.COORDINATOR, Source.RELAY, Source.WORKER),
+    sources=(Source.COORDINATOR, Source.RELAY, Source.WORKER, Source.API),
     labels=("circuit",),
     description="Whether this process asks the other side: 0 closed, it does; 1 half-open, it tries once; 2 open, not.",
 )
 CIRCUIT_OPENINGS: Final = Instrument(
     name="wfe.circuit.openings",
     kind=Kind.COUNTER,
-    sources=(Source.COORDINATOR, Source.RELAY, Source.WORKER),
+    sources=(Source.COORDINATOR, Source.RELAY, Source.WORKER, Source.API),
     labels=("circuit",),
     description="How often this process has stopped asking the other side; a try that fails counts again.",
 )
@@ -258,6 +258,7 @@ INSTRUMENTS: Final = (
     CIRCUIT_STATE,
     CIRCUIT_OPENINGS,
     *readiness.INSTRUMENTS,
+    *api.INSTRUMENTS,
     WORKER_UP,
     WORKER_STEPS_AT_HAND,
     WORKER_TASKS_RECEIVED,

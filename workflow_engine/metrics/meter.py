@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from workflow_engine.metrics.instrument import Instrument, Kind, Observed, Values
 from workflow_engine.metrics.labels import CLOSED_SETS, LABEL_SETS, LabelLimit
@@ -80,6 +81,11 @@ class Metrics:
         served = MetricsPort(self._registry, host, port)
         self._ports.append(served)
         return served
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return what Prometheus reads, and its media type, in a form that ``accept`` (the HTTP header) asks for."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type
 
     def close(self) -> None:
         """Push what was not pushed yet, and give the ports back."""

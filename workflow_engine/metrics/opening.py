@@ -14,18 +14,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def open_metrics(*, host: str, port: int | None) -> "Metrics | None":
+def open_metrics(*, host: str, port: int | None, exposed: bool = False) -> "Metrics | None":
     """Return the instruments of this process, served at the port; None where nobody asks for any.
+
+    ``exposed``: the process answers Prometheus by itself, port or no port.
 
     Raises:
         ConfigurationError: the port is taken, or the ``OTEL_*`` variables ask for a protocol that is not installed.
     """
-    if not metrics_are_wanted(port):
+    if not exposed and not metrics_are_wanted(port):
         return None
     push = wants_otlp(os.environ)
-    made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(pull=port is not None, push=push)
-    if port is None:
+    made: Metrics = import_module("workflow_engine.metrics.meter").Metrics(pull=exposed or port is not None, push=push)
+    if push:
         logger.info("metrics are pushed")
+    if port is None:
         return made
     try:
         logger.info("metrics: %s", made.serve(host, port).url)

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -66,6 +67,21 @@ def version(database_url: str) -> SchemaVersion:
     except OperationalError as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {error.orig}") from error
     return SchemaVersion(current=current, head=head)
+
+
+def reason_not_current(connection: psycopg.Connection[Any], head: str) -> str | None:
+    """Return what is wrong with the schema of the database that a connection leads to; None if it is ``head``'s."""
+    try:
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return "the database has no Workflow Engine tables; run `wfe db upgrade`"
+    current = None if row is None else row[0]
+    return None if current == head else f"the schema is {current}, and this release needs {head}; run `wfe db upgrade`"
+
+
+def head() -> str:
+    """Return the schema that this release wants."""
+    return ScriptDirectory.from_config(_config("postgresql://")).get_current_head() or ""
 
 
 def lock(connection: Connection) -> None:

@@ -28,7 +28,7 @@ def api_database(postgres_url: str, template_database: str) -> Iterator[str]:
 def api_engine(api_database: str, broker_url: str) -> Iterator[Engine]:
     """What the API of these tests is made of."""
     settings = Settings(database_url=api_database, broker_url=broker_url, queue="nobody-takes-these", api_auth="off")
-    engine = Engine(settings, workflows=[orders, other, approvals])
+    engine = Engine(settings, workflows=[orders, other, approvals], exposes_metrics=True)
     yield engine
     engine.close()
 

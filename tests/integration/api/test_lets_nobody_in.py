@@ -18,7 +18,7 @@ from workflow_engine.api.wiring import api_of
 
 OPEN = {"/health/live", "/health/ready", "/health/startup"}
 """What everybody may ask."""
-OF_ALL_NAMESPACES = {"/v1/events/catalog", "/v1/events/catalog/{name}"}
+OF_ALL_NAMESPACES = {"/v1/events/catalog", "/v1/events/catalog/{name}", "/metrics"}
 """What is not about one namespace, and so is there for whoever has the scope."""
 NO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 

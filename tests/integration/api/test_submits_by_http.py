@@ -107,8 +107,3 @@ def test_a_submit_is_one_statement_and_a_look_at_a_run_too(
     assert statements_of() == 1
     http.get(f"/v1/runs/{run['id']}")
     assert statements_of() == 1
-
-
-def test_the_api_is_alive_without_a_look_at_anything(http: httpx.Client, statements_of: Callable[[], int]) -> None:
-    assert http.get("/health/live").json() == {"state": "ok", "reasons": {}}
-    assert statements_of() == 0
