@@ -8,12 +8,12 @@ import pytest
 
 from tests.support.recording import RecordingDispatcher, claim, graph, run_all, run_state, states, submit
 from workflow_engine import DefinitionChanged, IdempotencyConflict, Workflow, compile_plan
+from workflow_engine.client.run_lists import RunLists
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import FireTimers, ProcessReadiness, SubmitRun
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.store.transaction import Store
-from workflow_engine.store.views import RunFilter
 
 
 def _submit(processor: Processor, plan_id: int, key: str, digest: str = "-") -> RunId:
@@ -31,8 +31,7 @@ def test_the_same_key_gives_the_same_run_under_concurrency(processor: Processor,
         runs = set(threads.map(lambda _: _submit(processor, plan_id, "order-17"), range(24)))
 
     assert len(runs) == 1
-    with store.single() as tx:
-        assert len(tx.views.page_runs(RunFilter(), 100)) == 1
+    assert len(RunLists(store, namespace="default").page().items) == 1
 
 
 def test_the_same_key_with_another_input_is_a_conflict(processor: Processor) -> None:
@@ -83,27 +82,6 @@ def test_a_run_that_did_not_start_in_time_expires_and_a_started_one_does_not(
     assert states(store, late) == {"a": "cancelled", "b": "cancelled"}
     assert run_state(store, started) == "running"
     assert claim(processor, dispatcher.take("a")) is None
-
-
-def test_a_list_is_one_query_whatever_its_length_and_pages_meet_without_gap(
-    processor: Processor, store: Store, count_statements: Callable[[], int]
-) -> None:
-    workflow = graph({"a": ()})
-    ids = [submit(processor, workflow, tags=("even",) if number % 2 == 0 else ()) for number in range(25)]
-    count_statements()
-
-    seen: list[str] = []
-    before = None
-    for _ in range(3):
-        with store.single() as tx:
-            page = tx.views.page_runs(RunFilter(namespace="default", before=before), 10)
-        assert count_statements() == 1
-        seen += [run.id for run in page]
-        before = (page[-1].created_at, page[-1].id)
-
-    assert seen == ids[::-1]
-    with store.single() as tx:
-        assert len(tx.views.page_runs(RunFilter(tag="even"), 100)) == 13
 
 
 def test_steps_and_events_of_a_run_are_one_query_each(

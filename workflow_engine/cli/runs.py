@@ -1,41 +1,28 @@
 """``wfe runs``: list, show, explain, watch, cancel, reschedule, signal."""
 
-from collections.abc import Sequence
-from typing import Final
-
 import click
-from rich.text import Text
 
 from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.explaining import explain
 from workflow_engine.cli.failures import FAILURE
+from workflow_engine.cli.listing import list_runs
 from workflow_engine.cli.output import (
     as_json_option,
     as_values,
     describe_error,
-    drawing_width,
     length,
     moment,
-    moment_briefly,
     print_facts,
     print_json,
-    print_table,
     state,
-    yielding,
 )
 from workflow_engine.cli.rescheduling import describe_deadline, reschedule
-from workflow_engine.cli.stale import list_stale
 from workflow_engine.cli.submit import parse_json
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
-from workflow_engine.client.client import PAGE_LIMIT
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.model.durations import duration
-from workflow_engine.model.records import RunRecord
 from workflow_engine.model.run import RunState
-
-_WIDTH_FOR_ALL: Final = 100
-"""On a narrower terminal a list of runs says only what it can say in full."""
 
 
 @click.group()
@@ -43,38 +30,9 @@ def runs() -> None:
     """List, show, explain, watch, cancel and reschedule runs; send them signals."""
 
 
+runs.add_command(list_runs)
 runs.add_command(explain)
 runs.add_command(reschedule)
-
-
-@runs.command("list")
-@click.option("--workflow", help="Only runs of this workflow.")
-@click.option(
-    "--state", "states", multiple=True, type=click.Choice([each.value for each in RunState]), help="May be repeated."
-)
-@click.option("--tag", help="Only runs with this tag.")
-@click.option("--limit", type=click.IntRange(1, PAGE_LIMIT), default=20, show_default=True, help="How many.")
-@click.option("--stale", is_flag=True, help="Only runs of which nothing has moved for long, the oldest first, and why.")
-@as_json_option
-def list_runs(
-    workflow: str | None, states: Sequence[str], tag: str | None, limit: int, stale: bool, as_json: bool
-) -> None:
-    """List runs, the newest first."""
-    if stale:
-        if workflow or states or tag:
-            raise click.UsageError("--stale goes with --limit and --json only")
-        list_stale(limit, as_json)
-        return
-    with engine_here() as engine:
-        found = engine.client.runs(workflow=workflow, states=states, tag=tag, limit=limit)
-    if as_json:
-        print_json([as_values(run) for run in found])
-    elif found:
-        columns = ["RUN", "WORKFLOW", "STATE", "SUBMITTED", "TOOK", "ABOUT"]
-        columns = columns if drawing_width() >= _WIDTH_FOR_ALL else columns[:-1]
-        print_table(columns, [_row(run)[: len(columns)] for run in found], giving_way=["WORKFLOW", "ABOUT"])
-    else:
-        click.echo("no runs")
 
 
 @runs.command()
@@ -141,12 +99,6 @@ def send_signal(run_id: str, name: str, data: str, key: str | None, actor: str, 
         print_json({"id": run.id, "signal": name, "taken": taken})
     else:
         click.echo(f"{run.id}  {name}" + ("" if taken else ": it had this one already"))
-
-
-def _row(run: RunRecord) -> list[str | Text]:
-    took = length(run.started_at, run.finished_at)
-    about = yielding(run.title or describe_error(run.error))
-    return [run.id, yielding(run.workflow), state(run.state), moment_briefly(run.created_at), took, about]
 
 
 def _show(run: RunHandle) -> None:

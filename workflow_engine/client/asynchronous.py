@@ -13,7 +13,8 @@ from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.ids import RunId
 from workflow_engine.model.dead_letters import StepDeadLetter
 from workflow_engine.model.explanation import Explanation
-from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
+from workflow_engine.model.pages import Page
+from workflow_engine.model.records import EventRecord, RunRecord, RunSummary, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.standstills import StaleRun
 from workflow_engine.model.workers import WorkerRecord
@@ -159,6 +160,10 @@ class AsyncWorkflowClient:
     async def runs(self, **wanted: Any) -> list[RunRecord]:
         """Return the newest runs that fit; arguments as ``WorkflowClient.runs``."""
         return await asyncio.to_thread(lambda: self._client.runs(**wanted))
+
+    async def page_runs(self, **wanted: Any) -> Page[RunSummary]:
+        """Return a page of the runs that fit; arguments and errors as ``WorkflowClient.page_runs``."""
+        return await asyncio.to_thread(lambda: self._client.page_runs(**wanted))
 
     @property
     def schedules(self) -> AsyncSchedules:

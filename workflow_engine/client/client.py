@@ -11,6 +11,7 @@ from workflow_engine.client.dead_letters import DeadLetters
 from workflow_engine.client.definitions import Definitions
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.client.run_details import RunDetails
+from workflow_engine.client.run_lists import RunLists
 from workflow_engine.client.schedules import Accepted, Schedules
 from workflow_engine.client.tracing import current_traceparent
 from workflow_engine.clock import Clock
@@ -26,8 +27,10 @@ from workflow_engine.ids import RunId, new_run_id
 from workflow_engine.model.commands import SubmitRun
 from workflow_engine.model.explanation import Explanation
 from workflow_engine.model.json_values import input_as_json
-from workflow_engine.model.records import RunRecord
+from workflow_engine.model.pages import Page, Place, check_limit
+from workflow_engine.model.records import RunRecord, RunSummary
 from workflow_engine.model.run import RunState
+from workflow_engine.model.run_filter import RunOrder
 from workflow_engine.model.run_options import RunOptions, check_text, run_options
 from workflow_engine.model.standstills import StaleRun
 from workflow_engine.model.workers import WorkerRecord
@@ -35,12 +38,10 @@ from workflow_engine.plan.compiler import compile_plan
 from workflow_engine.store.clock import DatabaseClock
 from workflow_engine.store.session import caller_transaction
 from workflow_engine.store.transaction import Store
-from workflow_engine.store.views import RunFilter, WorkflowRecord
+from workflow_engine.store.views import WorkflowRecord
 
 BATCH_LIMIT = 1_000
 """Runs that one ``submit_many`` may hold."""
-PAGE_LIMIT = 1_000
-"""Runs that one page may hold."""
 
 
 class WorkflowClient:
@@ -67,6 +68,7 @@ class WorkflowClient:
         self._input_limit = input_limit
         self._explainer = explainer or Explainer(store, processor.plan)
         self._stale = stale or StaleRuns(store, self._explainer)
+        self._lists = RunLists(store, namespace=namespace)
         self.dead_letters = DeadLetters(store, processor, namespace=namespace)
         """The steps that failed for good."""
         self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
@@ -200,16 +202,44 @@ class WorkflowClient:
         Raises:
             InvalidInput: a state that does not exist, or a limit out of range.
         """
-        _check_limit(limit)
-        wanted = RunFilter(
-            namespace=self._namespace,
-            workflow=None if workflow is None else check_text("workflow", workflow),
-            states=[_run_state(state) for state in states],
-            tag=None if tag is None else check_text("tag", tag),
-            before=None if before is None else (before.created_at, before.id),
-        )
-        with self._store.single() as tx:
-            return tx.views.page_runs(wanted, limit)
+        check_limit(limit)
+        wanted = {
+            "workflow": None if workflow is None else check_text("workflow", workflow),
+            "states": [_run_state(state) for state in states],
+            "tags": () if tag is None else (check_text("tag", tag),),
+        }
+        after = None if before is None else Place(moment=before.created_at, run_id=before.id)
+        return self._lists.newest(limit, after, **wanted)
+
+    def page_runs(
+        self,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        order: str = RunOrder.NEWEST,
+        with_input: bool = False,
+        **wanted: Any,
+    ) -> Page[RunSummary]:
+        """Return runs of this namespace that fit all that is said, a page at a time, in the order of their submits.
+
+        However many runs there are, a page costs about the same: it looks at a bounded number of them. So a page may be
+        short, or empty, and yet have a ``next``.
+
+        Args:
+            limit: how many at most (1 to 1,000).
+            cursor: ``next`` of the page before, with the same filter and order.
+            order: ``newest`` first, or ``oldest``.
+            with_input: items are ``RunRecord``, with the input; else ``RunSummary``, without.
+            **wanted: ``states`` (any of them), ``workflow``, ``version`` (of that workflow), ``tags`` (all of them),
+                ``metadata`` (what the run's has in it), ``agent``, ``initiator``, ``correlation_id``,
+                ``idempotency_key``, ``schedule`` (its name), ``title`` (text in it, whatever the case),
+                ``created_after``, ``created_before``, ``finished_after``, ``finished_before``, ``due_before``.
+
+        Raises:
+            InvalidInput: an argument is of the wrong form, or the cursor is not of this list; the message names it.
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        return self._lists.page(limit=limit, cursor=cursor, order=order, with_input=with_input, **wanted)
 
     def reschedule(self, run_id: str, **said: Any) -> bool:
         """Say anew when a run is due; arguments and errors as ``RunHandle.reschedule``."""
@@ -241,7 +271,7 @@ class WorkflowClient:
             InvalidInput: ``limit`` is out of range.
             DatabaseUnavailable: PostgreSQL does not answer.
         """
-        _check_limit(limit)
+        check_limit(limit)
         return self._stale.page(namespace=self._namespace, limit=limit, after=after)
 
     def workflows(self) -> list[WorkflowRecord]:
@@ -356,11 +386,6 @@ class WorkflowClient:
 def _digest(text: str) -> str:
     """Return what two inputs share if and only if they are equal: the order of an object's keys does not count."""
     return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
-
-
-def _check_limit(limit: object) -> None:
-    if not isinstance(limit, int) or not 1 <= limit <= PAGE_LIMIT:
-        raise InvalidInput("limit", f"must be from 1 to {PAGE_LIMIT}, not {limit!r}")
 
 
 def _run_state(state: str) -> RunState:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from workflow_engine.definitions.policies import Priority
 from workflow_engine.ids import RunId
 from workflow_engine.model.events import Payload, parse_payload
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
@@ -12,15 +13,14 @@ from workflow_engine.model.step import StepState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
-    """One execution of a workflow."""
+class RunSummary:
+    """One execution of a workflow, as lists have it: without its input, which may be large."""
 
     id: RunId
     namespace: str
     workflow: str
     version: str
     state: RunState
-    input: Any
     error: Mapping[str, Any] | None
     correlation_id: str
     idempotency_key: str | None
@@ -30,6 +30,8 @@ class RunRecord:
     metadata: Mapping[str, Any]
     agent: str | None
     initiator: str | None
+    priority: Priority | None
+    """None: each of its steps has its own."""
     created_at: datetime
     scheduled_at: datetime | None
     due_at: datetime | None
@@ -45,6 +47,13 @@ class RunRecord:
     def is_final(self) -> bool:
         """Whether nothing about it will change any more."""
         return self.state in FINAL_RUN_STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord(RunSummary):
+    """One execution of a workflow, with its input."""
+
+    input: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,65 +1,25 @@
-"""The read side for client, API and CLI: filters, pages, counts. Writes nothing."""
+"""The read side for client, API and CLI: one run, its steps and events; workflows. Writes nothing."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import Dialect, Select, and_, func, select, tuple_
+from sqlalchemy import Dialect, Select, and_, func, select
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
-from workflow_engine.store.deadlines import lengths
 from workflow_engine.store.event_log import event_record
+from workflow_engine.store.run_rows import WHOLE_COLUMNS, run_record
 from workflow_engine.store.tables.events import events
 from workflow_engine.store.tables.runs import plan_steps, plans, runs, steps, workers
 
 _DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
-_RUN_COLUMNS = [
-    runs.c[name]
-    for name in [
-        "id",
-        "namespace",
-        "workflow",
-        "version",
-        "state",
-        "input",
-        "error",
-        "correlation_id",
-        "idempotency_key",
-        "title",
-        "description",
-        "tags",
-        "metadata",
-        "agent",
-        "initiator",
-        "created_at",
-        "scheduled_at",
-        "due_at",
-        "remind_before",
-        "timeout",
-        "expires_at",
-        "started_at",
-        "finished_at",
-    ]
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
-    """Which runs a list shows; None leaves a field open."""
-
-    namespace: str | None = None
-    workflow: str | None = None
-    states: Sequence[RunState] = ()
-    tag: str | None = None
-    before: tuple[datetime, str] | None = None
-    """Only runs older than this one (``created_at``, ``id``): the last of the page before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +44,8 @@ class Views:
         """Return a run; None if there is none of that id, or the id is not one."""
         if not _is_uuid(run_id):
             return None
-        rows = self._all(select(*_RUN_COLUMNS).where(runs.c.id == uuid.UUID(run_id)))
-        return _run(rows[0]) if rows else None
+        rows = self._all(select(*WHOLE_COLUMNS).where(runs.c.id == uuid.UUID(run_id)))
+        return run_record(rows[0]) if rows else None
 
     def run_state(self, run_id: RunId) -> RunState | None:
         """Return only where a run stands: for those who wait."""
@@ -93,22 +53,6 @@ class Views:
             return None
         rows = self._all(select(runs.c.state).where(runs.c.id == uuid.UUID(run_id)))
         return RunState(rows[0].state) if rows else None
-
-    def page_runs(self, wanted: RunFilter, limit: int) -> list[RunRecord]:
-        """Return the newest runs that fit, at most ``limit``; one query, by index, whatever the page."""
-        query = select(*_RUN_COLUMNS).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
-        if wanted.namespace is not None:
-            query = query.where(runs.c.namespace == wanted.namespace)
-        if wanted.workflow is not None:
-            query = query.where(runs.c.workflow == wanted.workflow)
-        if wanted.states:
-            query = query.where(runs.c.state.in_([state.value for state in wanted.states]))
-        if wanted.tag is not None:
-            query = query.where(runs.c.tags.contains([wanted.tag]))
-        if wanted.before is not None:
-            moment, run_id = wanted.before
-            query = query.where(tuple_(runs.c.created_at, runs.c.id) < tuple_(moment, uuid.UUID(run_id)))
-        return [_run(row) for row in self._all(query)]
 
     def steps_of(self, run_id: RunId) -> list[StepRecord]:
         """Return a run's steps in topological order."""
@@ -206,15 +150,6 @@ def _is_uuid(text: str) -> bool:
     except (ValueError, AttributeError, TypeError):
         return False
     return True
-
-
-def _run(row: Any) -> RunRecord:
-    values = row._asdict()
-    values["id"] = RunId(str(values["id"]))
-    values["state"] = RunState(values["state"])
-    values["remind_before"] = lengths(values["remind_before"])
-    values["timeout"] = None if values["timeout"] is None else timedelta(seconds=values["timeout"])
-    return RunRecord(**values)
 
 
 def _step(row: Any) -> StepRecord:

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     DateTime,
     Double,
     Float,
@@ -98,6 +99,12 @@ runs = Table(
     _moment("finished_at"),
     _moment("retried_at"),
     _moment("stale_told"),
+    # What an index may have of the state: it stays as it is when a run starts, so that this remains a HOT update.
+    Column(
+        "phase",
+        Text,
+        Computed("CASE WHEN state IN ('pending', 'running') THEN 'open' ELSE state END", persisted=True),
+    ),
     CheckConstraint(_one_of(RunState), name="state"),
     CheckConstraint(f"(finished_at IS NOT NULL) = ({_one_of(FINAL_RUN_STATES)})", name="finished_iff_final"),
     CheckConstraint("sinks_left >= 0", name="sinks_left"),
@@ -111,9 +118,15 @@ runs = Table(
         unique=True,
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
-    # views: newest first, all or of one workflow; the poller: what is unfinished
+    # run_drivers: lists in the order of submits, all or of a kind
     Index("runs_newest_idx", "namespace", "created_at", "id"),
-    Index("runs_workflow_idx", "namespace", "workflow", "created_at"),
+    Index("runs_workflow_newest_idx", "namespace", "workflow", "created_at", "id"),
+    Index("runs_plan_newest_idx", "plan_id", "created_at", "id"),
+    Index("runs_phase_newest_idx", "namespace", "phase", "created_at", "id"),
+    # run_drivers: what ended within a time, if it is not much; what is due
+    Index("runs_finished_idx", "namespace", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    Index("runs_due_idx", "namespace", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    # the poller: what is unfinished
     Index("runs_unfinished_idx", "created_at", postgresql_where=text("finished_at IS NULL")),
     # unfinished_of_schedule.sql
     Index(
@@ -123,6 +136,19 @@ runs = Table(
         postgresql_where=text("schedule_id IS NOT NULL AND finished_at IS NULL"),
     ),
     postgresql_with={"fillfactor": "80"},  # state and sinks_left change in place (HOT)
+)
+
+run_labels = Table(
+    "run_labels",
+    metadata,
+    Column("label", BigInteger, primary_key=True, autoincrement=False),
+    _moment("created_at", primary_key=True),
+    Column("run_id", Uuid, primary_key=True),
+    comment=(
+        "By what else lists find runs: tags, each value in the metadata, agent, initiator, correlation id, schedule. "
+        "A label is a hash of namespace, kind and value; triggers keep them. Unlike a GIN index, each has its runs in "
+        "the order of their submits."
+    ),
 )
 
 steps = Table(
