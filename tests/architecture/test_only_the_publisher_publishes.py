@@ -19,6 +19,7 @@ MIGRATIONS = sorted((ROOT / "alembic" / "versions").glob("*.py"))
 MAKERS = {"workflow_engine/engine/publisher.py"}
 WRITERS = {
     *("append_events.sql", "append_notices.sql", "claim_step.sql", "complete_step.sql", "submit_run.sql"),
+    "submit_runs.sql",
     "0003_partitioned_events.py",
 }
 """The statements that append, and the trigger that appends what a submit in a caller's transaction left behind."""

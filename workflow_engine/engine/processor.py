@@ -14,6 +14,7 @@ from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import schedule as schedule_handlers
 from workflow_engine.engine.handlers import standstill as standstill_handlers
 from workflow_engine.engine.handlers import step as step_handlers
+from workflow_engine.engine.handlers import submitting as submitting_handlers
 from workflow_engine.engine.handlers import timer as timer_handlers
 from workflow_engine.engine.handlers import waiting as waiting_handlers
 from workflow_engine.engine.handlers.scope import Scope
@@ -64,16 +65,22 @@ class Processor:
         return outcome.value
 
     def execute_all(self, submits: Sequence[commands.SubmitRun]) -> list[Any]:
-        """Submit several runs in one transaction, then send their roots; return the answers in order."""
+        """Submit several runs in one transaction, then send their roots; return the answers in order.
 
-        def work(tx: Transaction) -> tuple[list[Outcome], Told]:
+        Raises:
+            IdempotencyConflict: a key belongs to a run with another input; nothing is stored.
+            DatabaseUnavailable: nothing is stored.
+        """
+
+        def work(tx: Transaction) -> tuple[Outcome, Told]:
             scope = self._scope(tx)
-            return [run_handlers.submit_run(command, scope) for command in submits], scope.told
+            return submitting_handlers.submit_runs(submits, scope), scope.told
 
-        outcomes, told = self._store.transact(work)
-        self.send([dispatch for outcome in outcomes for dispatch in outcome.dispatches])
+        outcome, told = self._store.transact(work)
+        self.send(outcome.dispatches)
         self._announcer.announce(told)
-        return [outcome.value for outcome in outcomes]
+        answers: list[Any] = outcome.value
+        return answers
 
     def register(self, plan: Plan) -> int:
         """Store a plan unless its version is known already; return its id.

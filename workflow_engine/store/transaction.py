@@ -22,6 +22,7 @@ from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
 from workflow_engine.store.readiness import Readiness
 from workflow_engine.store.retrying import Retrying
+from workflow_engine.store.run_batches import RunBatches
 from workflow_engine.store.run_details import RunDetails
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.schedules import Schedules
@@ -66,6 +67,11 @@ class Transaction:
     def runs(self) -> Runs:
         """The runs."""
         return Runs(self.connection)
+
+    @cached_property
+    def run_batches(self) -> RunBatches:
+        """Many runs at once."""
+        return RunBatches(self.connection)
 
     @cached_property
     def steps(self) -> Steps:

@@ -30,19 +30,11 @@ class Submitted:
 def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> Outcome:
     """Store a run; dispatch its roots unless it is scheduled for later or somebody else's transaction decides."""
     plan = scope.plan(command.plan_id)
-    is_due = command.options.scheduled_at is None or command.schedule_id is not None
-    dispatch = is_due and not deferred
-    roots = RootSteps(
-        names=plan.names(plan.roots),
-        dispatched=[
-            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data for root in plan.roots
-        ],
-        sinks=len(plan.sinks),
-    )
+    dispatch = is_due_at_once(command) and not deferred
     event = publisher.run_submitted(plan, command.options.initiator)
     stored_at = scope.tx.runs.submit(
         command,
-        roots,
+        root_steps(plan),
         submitted=event.data,
         dispatch=dispatch,
         deferred=deferred,
@@ -50,26 +42,45 @@ def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> O
     )
     if stored_at is None:
         return Outcome(value=_first_with_this_key(command, plan, scope))
-    scope.tell(_envelope(command, plan), stored_at, lambda: _submitted(event, plan, dispatch=dispatch))
+    scope.tell(envelope(command, plan), stored_at, lambda: submitted_events(event, plan, dispatch=dispatch))
     return Outcome(
         value=Submitted(run_id=command.run_id, created=True),
-        dispatches=_root_dispatches(command, plan) if dispatch else (),
+        dispatches=root_dispatches(command, plan) if dispatch else (),
     )
 
 
-def _envelope(command: SubmitRun, plan: Plan) -> RunEnvelope:
+def is_due_at_once(command: SubmitRun) -> bool:
+    """Return whether a run may start when it is stored; an occurrence of a schedule is due by then."""
+    return command.options.scheduled_at is None or command.schedule_id is not None
+
+
+def root_steps(plan: Plan) -> RootSteps:
+    """Return what is stored about the roots of a plan's runs."""
+    return RootSteps(
+        names=plan.names(plan.roots),
+        dispatched=[
+            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data for root in plan.roots
+        ],
+        sinks=len(plan.sinks),
+    )
+
+
+def envelope(command: SubmitRun, plan: Plan) -> RunEnvelope:
+    """Return what the events of a new run have in common."""
     options = command.options
     return RunEnvelope(command.run_id, plan, options.correlation_id or command.run_id, options.traceparent)
 
 
-def _submitted(event: Event, plan: Plan, *, dispatch: bool) -> Iterator[tuple[Event, str | None]]:
+def submitted_events(event: Event, plan: Plan, *, dispatch: bool) -> Iterator[tuple[Event, str | None]]:
+    """Yield what a submit has published, each event with what led to it."""
     yield event, None
     if dispatch:
         for root in plan.roots:
             yield publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit"), event.as_cause
 
 
-def _root_dispatches(command: SubmitRun, plan: Plan) -> tuple[Dispatch, ...]:
+def root_dispatches(command: SubmitRun, plan: Plan) -> tuple[Dispatch, ...]:
+    """Return what to send for the roots of a new run."""
     roots = [(root, 1) for root in plan.roots]
     options = command.options
     return dispatches(plan, command.plan_id, command.run_id, roots, options.priority, options.traceparent)
