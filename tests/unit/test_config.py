@@ -58,6 +58,7 @@ def test_a_file_that_is_not_toml_is_named(folder: Path, content: bytes) -> None:
         ("database_url", ""),
         ("database_url", "mysql://host/database"),
         ("broker_url", "localhost:6379"),
+        ("flower_url", "flower:5555"),
         ("namespace", ""),
         ("namespace", "a b"),
         ("namespace", "a\n"),

@@ -12,6 +12,7 @@ from celery import Celery
 from workflow_engine.bootstrap.coordinator import Coordinator
 from workflow_engine.celery_app.app import create_app, install_step_task
 from workflow_engine.celery_app.dispatcher import CeleryDispatcher
+from workflow_engine.celery_app.flower import FlowerLinks
 from workflow_engine.celery_app.hooks import WorkerHooks
 from workflow_engine.celery_app.identity import WorkerIdentity
 from workflow_engine.celery_app.leases import WorkerLease
@@ -180,6 +181,12 @@ class Engine:
             limit=timedelta(seconds=settings.stale_after_seconds),
             lease=timedelta(seconds=settings.lease_seconds),
         )
+
+    @property
+    def flower(self) -> FlowerLinks | None:
+        """Where runs and steps are shown in Flower; None where nobody has said where it is."""
+        url = self.settings.flower_url
+        return None if url is None else FlowerLinks(url)
 
     @property
     def default_queue(self) -> str:

@@ -37,6 +37,7 @@ def settings_if_any() -> Settings:
         database_url=running.database_url,
         broker_url=running.broker_url,
         workflows=settings.workflows or running.workflows,
+        flower_url=settings.flower_url or running.links.get("Flower"),
     )
 
 

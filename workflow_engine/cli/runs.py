@@ -42,10 +42,13 @@ def show(run_id: str, as_json: bool) -> None:
     """Show run RUN_ID: its steps, its error, its result."""
     with engine_here() as engine:
         run = engine.client.run(run_id)
+        link = None if engine.flower is None else engine.flower.run(run.id)
         if as_json:
-            print_json(run_as_json(run) | {"result": run.result, "steps": [as_values(step) for step in run.steps()]})
+            steps = [as_values(step) for step in run.steps()]
+            links = {} if link is None else {"flower": link}
+            print_json(run_as_json(run) | {"result": run.result, "steps": steps, "links": links})
         else:
-            _show(run)
+            _show(run, link)
 
 
 @runs.command()
@@ -101,7 +104,7 @@ def send_signal(run_id: str, name: str, data: str, key: str | None, actor: str, 
         click.echo(f"{run.id}  {name}" + ("" if taken else ": it had this one already"))
 
 
-def _show(run: RunHandle) -> None:
+def _show(run: RunHandle, link: str | None) -> None:
     record = run.record
     print_facts(
         {
@@ -116,6 +119,7 @@ def _show(run: RunHandle) -> None:
             "timeout": None if record.timeout is None else duration(record.timeout),
             "took": length(record.started_at, record.finished_at) or None,
             "error": describe_error(record.error) or None,
+            "flower": link,
         }
     )
     click.echo()

@@ -117,7 +117,11 @@ class Stack:
     def engine(self, **more: Any) -> Engine:
         """Return an engine on these servers, with the workflows, and with ``more`` settings."""
         settings = Settings(
-            database_url=self.urls.database_url, broker_url=self.urls.broker_url, workflows=self.workflows, **more
+            database_url=self.urls.database_url,
+            broker_url=self.urls.broker_url,
+            workflows=self.workflows,
+            flower_url=self.flower_url,
+            **more,
         )
         return Engine(settings, application_name="wfe")
 
@@ -167,7 +171,7 @@ class Stack:
 
 
 def _services(wanted: Specification, folder: Path, flower_url: str) -> list[Service]:
-    environment = {"WFE_WORKFLOWS": ",".join(wanted.workflows), **wanted.variables}
+    environment = {"WFE_WORKFLOWS": ",".join(wanted.workflows), "WFE_FLOWER_URL": flower_url, **wanted.variables}
     concurrency = [] if wanted.concurrency is None else ["--concurrency", str(wanted.concurrency)]
     port = flower_url.rpartition(":")[2]
     return [

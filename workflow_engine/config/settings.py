@@ -157,7 +157,10 @@ class Settings(ApiSettings):
         default="127.0.0.1", min_length=1, max_length=255, description="Address on which that port listens."
     )
     flower_url: str | None = Field(
-        default=None, description="Where people find Flower; the API's answers about runs then link to it."
+        default=None,
+        min_length=1,
+        max_length=2_000,
+        description="Where people find Flower: `http://host:5555`; runs then link to it.",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -194,6 +197,13 @@ class Settings(ApiSettings):
         if value is not None and "://" not in value:
             raise ValueError("must be a URL such as redis://localhost:6379/0 or amqp://guest@localhost//")
         return value
+
+    @field_validator("flower_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must be a http:// or https:// URL")
+        return None if value is None else value.rstrip("/")
 
     def require_database_url(self) -> str:
         """Return the database's URL.

@@ -61,6 +61,7 @@ def test_a_setting_comes_from_the_variable_the_page_names(name: str, monkeypatch
     values: dict[str, Any] = {"database_url": "postgresql://there/db", "broker_url": "redis://there", "workflows": "a"}
     field = Settings.model_fields[name]
     values |= {"subscribers": "a", "subscribers_file": "there.yaml", "redact": "a:b", "metrics_port": "9464"}
+    values |= {"flower_url": "http://there"}
     value = values.get(name, field.default)
     monkeypatch.setenv(f"WFE_{name.upper()}", str(value))
 
