@@ -206,7 +206,7 @@ class Engine:
         )
         # The heartbeat has connections of its own: it beats while every other one is busy.
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
-        hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds))
+        hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds), workflows=self.registry)
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
         circuits = [self.dispatcher.circuit, self.event_bell.circuit]
         WorkerMetrics(lease, lambda: self.metrics, circuits).connect()

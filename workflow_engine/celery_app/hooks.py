@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from threading import Event as Flag
 from threading import Thread
@@ -14,6 +14,7 @@ from workflow_engine.celery_app.at_hand import tasks_at_hand
 from workflow_engine.celery_app.evictions import Evictions
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.worker_facts import facts_of, pool_name
+from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.errors import WorkflowEngineError
 
 logger = logging.getLogger(__name__)
@@ -25,9 +26,10 @@ _RECONCILE_EVERY: Final = 5
 class WorkerHooks:
     """Starts and stops with the worker's main process; does nothing in clients and pool processes."""
 
-    def __init__(self, lease: WorkerLease, *, every: timedelta) -> None:
-        """Renew ``lease`` ``every`` so often."""
+    def __init__(self, lease: WorkerLease, *, every: timedelta, workflows: Iterable[Workflow] = ()) -> None:
+        """Renew ``lease`` ``every`` so often, and say which workflows the worker has."""
         self._lease = lease
+        self._workflows = workflows
         self._every = every
         self._evictions = Evictions(lease, every=every.total_seconds())
         self._worker: Any = None
@@ -45,7 +47,7 @@ class WorkerHooks:
         self._lease.identity.name = sender
         self._lease.identity.pid = os.getpid()
         self._lease.identity.pool = pool_name(instance.pool_cls)
-        self._lease.facts = lambda: facts_of(instance)
+        self._lease.facts = lambda: facts_of(instance, self._workflows)
         self._worker = instance
         self._try(self._lease.beat)
 

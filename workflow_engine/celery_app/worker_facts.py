@@ -1,18 +1,21 @@
 """What a Celery worker serves: its queues, the kind of its pool, how many tasks it runs at once."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from celery.concurrency import ALIASES
 
+from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.model.workers import WorkerFacts
 
 
-def facts_of(worker: Any) -> WorkerFacts:
+def facts_of(worker: Any, workflows: Iterable[Workflow]) -> WorkerFacts:
     """Return what a worker (Celery's ``WorkController``) serves now: queues and size may change while it runs."""
     return WorkerFacts(
         queues=sorted(worker.app.amqp.queues.consume_from),
         pool=pool_name(worker.pool_cls),
         concurrency=_pool_size(worker),
+        workflows=sorted(f"{each.namespace}/{each.name}/{each.version}" for each in workflows),
     )
 
 

@@ -15,6 +15,8 @@ class WorkerFacts:
     """Celery's name of its pool: ``prefork``, ``threads``, ``gevent``, ``eventlet``, ``solo``; else the class."""
     concurrency: int | None = None
     """How many tasks it runs at once."""
+    workflows: Sequence[str] | None = None
+    """What it has the steps of: ``namespace/workflow/version``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +36,9 @@ class WorkerRecord:
     """How long ago that was, by PostgreSQL's clock."""
     steps_held: int
     """Steps it runs."""
+    release: str | None
+    """Of this library; None if the worker is of an older release."""
+    workflows: Sequence[str] | None
+    """What it has the steps of: ``namespace/workflow/version``; None if the worker does not say."""
+    clock_ahead: float | None
+    """Seconds by which its host's clock is ahead of PostgreSQL's."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
+from workflow_engine.release import release
 from workflow_engine.store.statements import statement
 
 _REGISTER = statement("register_cursors")
@@ -90,7 +91,8 @@ class Cursors:
 
     def beat(self, relay_id: str, name: str, subscribers: Sequence[str]) -> None:
         """Say that a relay is alive and would deliver to these subscribers."""
-        self._connection.execute(_BEAT, {"relay_id": relay_id, "name": name, "subscribers": list(subscribers)})
+        values = {"relay_id": relay_id, "name": name, "subscribers": list(subscribers)}
+        self._connection.execute(_BEAT, {**values, "release": release(), "told_at": datetime.now(UTC)})
 
     def forget_relay(self, relay_id: str) -> None:
         """Say that a relay has stopped; its cursors are free."""

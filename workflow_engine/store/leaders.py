@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import namedtuple_row
 
 from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.release import release
 from workflow_engine.store.database import Database, PgConnection
 from workflow_engine.store.statements import statement
 
@@ -66,7 +67,8 @@ class Leadership:
         return bool(row and row.deposed)
 
     def _record(self, connection: PgConnection) -> None:
-        connection.execute(_RECORD, {**self._role, "name": self._name})
+        facts = {"name": self._name, "release": release(), "told_at": datetime.now(UTC)}
+        connection.execute(_RECORD, {**self._role, **facts})
 
     def _ask(self, connection: PgConnection, query: bytes, **values: Any) -> Any:
         return connection.execute(query, {**self._role, **values}).fetchone()

@@ -1,11 +1,12 @@
 """The heartbeats of workers."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from psycopg import Connection
 
 from workflow_engine.model.workers import WorkerFacts, WorkerRecord
+from workflow_engine.release import release
 from workflow_engine.store.statements import statement
 
 _BEAT = statement("beat_worker")
@@ -35,6 +36,9 @@ class Workers:
                 "queues": list(facts.queues),
                 "pool": facts.pool,
                 "concurrency": facts.concurrency,
+                "release": release(),
+                "workflows": None if facts.workflows is None else list(facts.workflows),
+                "told_at": datetime.now(UTC),
             },
         )
 

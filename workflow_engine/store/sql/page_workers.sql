@@ -1,7 +1,7 @@
 -- page_workers.sql: the workers, also those that died lately, by name, each with the number of steps it holds.
 -- Index: runs_unfinished_idx, then steps_pkey.
 SELECT workers.id::text AS id, workers.name, workers.pid, workers.queues, workers.pool, workers.concurrency,
-       workers.started_at, workers.heartbeat_at,
+       workers.started_at, workers.heartbeat_at, workers.release, workers.workflows, workers.clock_ahead,
        extract(epoch FROM clock_timestamp() - workers.heartbeat_at)::float AS silent_seconds,
        coalesce(held.steps, 0) AS steps_held
   FROM workers

@@ -1,6 +1,19 @@
 """What the relay keeps: cursors, the relays that share them, and deliveries that failed."""
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, DateTime, Index, Integer, Table, Text, Uuid, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from workflow_engine.store.tables.metadata import metadata
@@ -33,6 +46,8 @@ relays = Table(
     Column("subscribers", ARRAY(Text), nullable=False),
     Column("started_at", MOMENT, nullable=False, server_default=NOW),
     Column("heartbeat_at", MOMENT, nullable=False, server_default=NOW),
+    Column("release", Text),
+    Column("clock_ahead", Float),
     comment="A row for each relay process; those whose heartbeat is recent share the cursors.",
 )
 

@@ -197,5 +197,8 @@ workers = Table(
     Column("queues", ARRAY(Text), nullable=False, server_default="{}"),
     Column("pool", Text),
     Column("concurrency", Integer),
+    Column("release", Text),
+    Column("clock_ahead", Float),
+    Column("workflows", ARRAY(Text)),
     comment="One row a worker process tree; its heartbeat is the lease of every step it runs.",
 )

@@ -1,6 +1,19 @@
 """The durable timers, and who leads."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Identity, Index, Integer, Table, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from workflow_engine.store.tables.metadata import metadata
@@ -38,5 +51,7 @@ leaders = Table(
     Column("backend_pid", Integer, nullable=False),
     Column("elected_at", MOMENT, nullable=False),
     Column("heartbeat_at", MOMENT, nullable=False),
+    Column("release", Text),
+    Column("clock_ahead", Float),
     comment="The coordinator that holds a role's advisory lock, by its own word.",
 )
