@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import Any, Final
 
@@ -72,8 +73,19 @@ class PublishingConnections:
         Raises:
             OperationalError: it does not answer.
         """
+        with self.anew():
+            pass
+
+    @contextmanager
+    def anew(self) -> Iterator[Any]:
+        """Lend a connection of its own that the broker has answered on.
+
+        Raises:
+            OperationalError: it does not answer.
+        """
         with self._connection() as connection:
             connection.ensure_connection(**RETRY_POLICY)
+            yield connection
 
     def _open(self) -> Any:
         with self._lock:

@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     ),
     "audit": ("workflow_engine.cli.audit:audit", "Verify the audit log; list who did what."),
     "flower": ("workflow_engine.cli.flower:flower", "Serve Flower, the monitor of workers and tasks."),
+    "doctor": ("workflow_engine.cli.doctor:doctor", "Say what is wrong with database, broker, workers or runs."),
     "generate": ("workflow_engine.cli.generate:generate", "Write a subscriber or a workflow to begin with."),
     "db": ("workflow_engine.cli.database:database", "Migrate the database's schema; look after its partitions."),
 }

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -12,9 +13,11 @@ from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.store.statements import statement
 
 PgConnection = psycopg.Connection[Any]
 _CONNECT_TIMEOUT = 5.0
+_BOUND = statement("bound_statements")
 
 
 class PooledConnection(psycopg.Connection[Any]):
@@ -29,6 +32,11 @@ class PooledConnection(psycopg.Connection[Any]):
 def hot_cursor(connection: PgConnection) -> psycopg.Cursor[Any]:
     """Return the connection's shared cursor, or a new one where it has none."""
     return connection.hot_cursor if isinstance(connection, PooledConnection) else connection.cursor()
+
+
+def bound(connection: PgConnection, longest: timedelta) -> None:
+    """Let no statement of the connection's transaction take longer."""
+    connection.execute(_BOUND, {"milliseconds": int(longest.total_seconds() * 1_000)})
 
 
 class Database:

@@ -11,9 +11,9 @@ from psycopg import Connection
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
 from workflow_engine.model.step import FINAL_STEP_STATES, StepState
 from workflow_engine.store.cursors import Cursors
+from workflow_engine.store.database import bound
 from workflow_engine.store.statements import statement
 
-_BOUND = statement("bound_statements")
 _RUNS = statement("count_unfinished_runs")
 _STEPS = statement("count_unfinished_steps")
 _WORKERS = statement("count_workers")
@@ -68,7 +68,7 @@ class Gauges:
 
     def backlog(self, lease: timedelta, *, limit: int = COUNTED) -> Backlog:
         """Count what waits, of at most ``limit`` runs and steps; a worker is alive if heard of within ``lease``."""
-        self._connection.execute(_BOUND, {"milliseconds": int(_LONGEST.total_seconds() * 1_000)})
+        bound(self._connection, _LONGEST)
         runs = {row.state: row.number for row in self._connection.execute(_RUNS, {"limit": limit})}
         steps = self._connection.execute(_STEPS, {"limit": limit}).fetchall()
         dead = self._connection.execute(_DEAD_STEPS, {"limit": limit}).fetchall()

@@ -15,6 +15,7 @@ from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.database import Database
 from workflow_engine.store.deadlines import Deadlines
 from workflow_engine.store.deliveries import Deliveries
+from workflow_engine.store.diagnosis import Diagnosis
 from workflow_engine.store.event_log import EventLog
 from workflow_engine.store.explanations import Explanations
 from workflow_engine.store.gauges import Gauges
@@ -157,6 +158,11 @@ class Transaction:
     def explanations(self) -> Explanations:
         """Why runs are where they are."""
         return Explanations(self.connection)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """How the database is set up, and who works on it."""
+        return Diagnosis(self.connection)
 
     @cached_property
     def standstills(self) -> Standstills:
