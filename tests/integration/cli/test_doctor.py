@@ -111,7 +111,7 @@ def test_code_that_cannot_be_imported_is_an_error(urls: dict[str, str]) -> None:
     assert levels(found)["database"] == "ok"
 
 
-@pytest.mark.parametrize("revision", [None, "0013"])
+@pytest.mark.parametrize("revision", [None, "0014"])
 def test_an_old_schema_is_an_error_and_nothing_more_is_asked(
     fresh_database: str, broker_url: str, nowhere: object, revision: str | None
 ) -> None:
