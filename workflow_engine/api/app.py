@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from workflow_engine.api.parts import Parts
 from workflow_engine.api.problems import answer_problems
 from workflow_engine.api.routes import (
+    batch,
     dead_letters,
     events,
     health,
@@ -24,6 +25,7 @@ from workflow_engine.api.routes import (
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     workflows.router,
     runs.router,
+    batch.router,
     run_details.router,
     lifecycle.router,
     schedules.router,

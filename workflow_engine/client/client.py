@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from workflow_engine.client.batch import BATCH_LIMIT, OneMoment, RunToSubmit, numbered
 from workflow_engine.client.dead_letters import DeadLetters
 from workflow_engine.client.definitions import Definitions
 from workflow_engine.client.handle import RunHandle
@@ -39,9 +40,6 @@ from workflow_engine.store.clock import DatabaseClock
 from workflow_engine.store.session import caller_transaction
 from workflow_engine.store.transaction import Store
 from workflow_engine.store.views import WorkflowRecord
-
-BATCH_LIMIT = 1_000
-"""Runs that one ``submit_many`` may hold."""
 
 
 class WorkflowClient:
@@ -162,6 +160,25 @@ class WorkflowClient:
             except InvalidInput as error:
                 raise InvalidInput(f"inputs[{index}].{error.field}", error.reason) from None
         return [self._handle(each.run_id) for each in self._processor.execute_all(commands)]
+
+    def submit_batch(self, runs: Iterable[RunToSubmit]) -> list[RunHandle]:
+        """Store up to 1,000 runs, of any workflows, in one transaction, and start them: all of them, or none.
+
+        Raises:
+            InvalidInput: a run is refused; the message names its index. Nothing is stored.
+            IdempotencyConflict: a key belongs to a run with another input. Nothing is stored.
+            WorkflowNotFound: a workflow is not known. Nothing is stored.
+        """
+        moment = OneMoment(DatabaseClock(self._store))
+        commands = []
+        for index, each in numbered(runs):
+            try:
+                options = self._options(dict(each.options), moment)
+                commands.append(self._command(each.workflow, each.input, each.version, options))
+            except InvalidInput as error:
+                raise InvalidInput(f"runs[{index}].{error.field}", error.reason) from None
+        done: list[Submitted] = self._processor.execute_all(commands)
+        return [self._handle(each.run_id, created=each.created) for each in done]
 
     def run(self, run_id: str) -> RunHandle:
         """Return the run with an id.
@@ -318,12 +335,12 @@ class WorkflowClient:
             self._plan_ids[key] = known
         return known[1]
 
-    def _options(self, given: dict[str, Any]) -> RunOptions:
+    def _options(self, given: dict[str, Any], moment: Clock | None = None) -> RunOptions:
         """Check what is said about a run; unless it says otherwise, the run is part of the trace it is submitted in."""
         if "traceparent" not in given:
             given = {**given, "traceparent": current_traceparent()}
         # The coordinator decides by PostgreSQL's clock when the time is over; asking costs a round trip.
-        clock = self._clock if given.get("expires_in") is None else DatabaseClock(self._store)
+        clock = self._clock if given.get("expires_in") is None else moment or DatabaseClock(self._store)
         return run_options(clock.now(), **given)
 
     def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
