@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
+from workflow_engine.api.dependencies import no_unknown_parameters
 from workflow_engine.api.parts import Parts
 from workflow_engine.api.problems import answer_problems
 from workflow_engine.api.routes import (
@@ -53,7 +54,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.state.parts = parts
     answer_problems(app)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(no_unknown_parameters)])
     return app
 
 

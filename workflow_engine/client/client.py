@@ -1,7 +1,5 @@
 """WorkflowClient: submit runs and find them again."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
@@ -13,29 +11,25 @@ from workflow_engine.client.definitions import Definitions
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.client.run_details import RunDetails
 from workflow_engine.client.run_lists import RunLists
-from workflow_engine.client.schedules import Accepted, Schedules
-from workflow_engine.client.tracing import current_traceparent
+from workflow_engine.client.schedules import Schedules
+from workflow_engine.client.submitting import Submitting
 from workflow_engine.clock import Clock
-from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.definitions.registry import Registry
-from workflow_engine.definitions.workflow import Workflow, canonical_json
+from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.handlers.run import Submitted
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.stale_runs import StaleRuns
-from workflow_engine.errors import InvalidInput, RunNotFound, WorkflowNotFound
-from workflow_engine.ids import RunId, new_run_id
-from workflow_engine.model.commands import SubmitRun
+from workflow_engine.errors import InvalidInput, RunNotFound
+from workflow_engine.ids import RunId
 from workflow_engine.model.explanation import Explanation
-from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.pages import Page, Place, check_limit
 from workflow_engine.model.records import RunRecord, RunSummary
 from workflow_engine.model.run import RunState
 from workflow_engine.model.run_filter import RunOrder
-from workflow_engine.model.run_options import RunOptions, check_text, run_options
+from workflow_engine.model.run_options import check_text
 from workflow_engine.model.standstills import StaleRun
 from workflow_engine.model.workers import WorkerRecord
-from workflow_engine.plan.compiler import compile_plan
 from workflow_engine.store.clock import DatabaseClock
 from workflow_engine.store.session import caller_transaction
 from workflow_engine.store.transaction import Store
@@ -69,7 +63,7 @@ class WorkflowClient:
         self._lists = RunLists(store, namespace=namespace)
         self.dead_letters = DeadLetters(store, processor, namespace=namespace)
         """The steps that failed for good."""
-        self._plan_ids: dict[tuple[int, int], tuple[Workflow, int]] = {}
+        self._submitting = Submitting(store, processor, registry, clock, namespace=namespace, input_limit=input_limit)
 
     @property
     def namespace(self) -> str:
@@ -94,7 +88,7 @@ class WorkflowClient:
             explainer=self._explainer,
             stale=self._stale,
         )
-        other._plan_ids = self._plan_ids
+        other._submitting = self._submitting.in_namespace(namespace)
         return other
 
     def submit(
@@ -127,7 +121,7 @@ class WorkflowClient:
             DefinitionError: the workflow cannot work, or its version is registered with another definition.
             DatabaseUnavailable: PostgreSQL does not answer; nothing is stored.
         """
-        command = self._command(workflow, input, version, self._options(options))
+        command = self._submitting.command(workflow, input, version, self._submitting.options(options))
         if session is not None:
             submitted: Submitted = self._processor.execute_within(command, caller_transaction(session))
         else:
@@ -150,13 +144,13 @@ class WorkflowClient:
         """
         if "idempotency_key" in options:
             raise InvalidInput("idempotency_key", "names one run; submit_many makes many")
-        checked = self._options(options)
+        checked = self._submitting.options(options)
         commands = []
         for index, value in enumerate(inputs):
             if index >= BATCH_LIMIT:
                 raise InvalidInput("inputs", f"a batch has at most {BATCH_LIMIT} runs")
             try:
-                commands.append(self._command(workflow, value, version, checked))
+                commands.append(self._submitting.command(workflow, value, version, checked))
             except InvalidInput as error:
                 raise InvalidInput(f"inputs[{index}].{error.field}", error.reason) from None
         return [self._handle(each.run_id) for each in self._processor.execute_all(commands)]
@@ -173,8 +167,8 @@ class WorkflowClient:
         commands = []
         for index, each in numbered(runs):
             try:
-                options = self._options(dict(each.options), moment)
-                commands.append(self._command(each.workflow, each.input, each.version, options))
+                options = self._submitting.options(dict(each.options), moment)
+                commands.append(self._submitting.command(each.workflow, each.input, each.version, options))
             except InvalidInput as error:
                 raise InvalidInput(f"runs[{index}].{error.field}", error.reason) from None
         done: list[Submitted] = self._processor.execute_all(commands)
@@ -318,7 +312,11 @@ class WorkflowClient:
     def schedules(self) -> Schedules:
         """The schedules of this namespace."""
         return Schedules(
-            self._store, self._processor, self._clock, namespace=self._namespace, accept=self._accept_for_schedule
+            self._store,
+            self._processor,
+            self._clock,
+            namespace=self._namespace,
+            accept=self._submitting.accept_for_schedule,
         )
 
     def register(self, workflow: Workflow) -> int:
@@ -327,67 +325,7 @@ class WorkflowClient:
         Raises:
             DefinitionError: the workflow cannot work, or its version is registered with another definition.
         """
-        # Steps may be added until the first submit, so the number of steps is part of what was registered.
-        key = (id(workflow), len(workflow.steps))
-        known = self._plan_ids.get(key)
-        if known is None:
-            known = (workflow, self._processor.register(compile_plan(workflow)))
-            self._plan_ids[key] = known
-        return known[1]
-
-    def _options(self, given: dict[str, Any], moment: Clock | None = None) -> RunOptions:
-        """Check what is said about a run; unless it says otherwise, the run is part of the trace it is submitted in."""
-        if "traceparent" not in given:
-            given = {**given, "traceparent": current_traceparent()}
-        # The coordinator decides by PostgreSQL's clock when the time is over; asking costs a round trip.
-        clock = self._clock if given.get("expires_in") is None else moment or DatabaseClock(self._store)
-        return run_options(clock.now(), **given)
-
-    def _command(self, workflow: Workflow | str, value: Any, version: str | None, options: RunOptions) -> SubmitRun:
-        plan_id, text = self._accepted(workflow, value, version)
-        return SubmitRun(
-            run_id=new_run_id(),
-            plan_id=plan_id,
-            input=text,
-            input_digest=_digest(text),
-            options=options,
-        )
-
-    def _accepted(self, workflow: Workflow | str, value: Any, version: str | None) -> tuple[int, str]:
-        """Return the plan's id and the input as JSON text, checked by the workflow's own model where it is loaded."""
-        definition = workflow if isinstance(workflow, Workflow) else self._loaded(workflow, version)
-        if definition is not None:
-            value = definition.storable_input(value)
-        text = input_as_json(value, self._input_limit)
-        plan_id = self._registered(str(workflow), version) if definition is None else self.register(definition)
-        return plan_id, text
-
-    def _accept_for_schedule(self, workflow: Workflow | str, value: Any, version: str | None) -> Accepted:
-        if isinstance(workflow, Workflow) and version not in {None, workflow.version}:
-            raise InvalidInput("version", f"is {version!r}, and the workflow given is version {workflow.version!r}")
-        plan_id, text = self._accepted(workflow, value, version)
-        plan = self._processor.plan(plan_id)
-        return Accepted(workflow=plan.workflow, namespace=plan.namespace, input=text, digest=_digest(text))
-
-    def _loaded(self, name: str, version: str | None) -> Workflow | None:
-        check_text("workflow", name)
-        if version is not None:
-            check_text("version", version)
-        try:
-            return self._registry.get(name, namespace=self._namespace, version=version)
-        except WorkflowNotFound:
-            return None
-
-    def _registered(self, name: str, version: str | None) -> int:
-        """Return the plan of a workflow whose code is elsewhere: workers have it, this process does not."""
-        with self._store.single() as tx:
-            found = tx.plans.find(name, namespace=self._namespace, version=version)
-            if found is not None:
-                return found.id
-            known = {each.workflow for each in tx.views.workflows(self._namespace)}
-        known |= {each.name for each in self._registry}
-        wanted = f"workflow {name!r}" + (f" version {version!r}" if version else "")
-        raise WorkflowNotFound(f"{wanted} is not known in namespace {self._namespace!r}{did_you_mean(name, known)}")
+        return self._submitting.register(workflow)
 
     def _handle(self, run_id: RunId, *, created: bool = True) -> RunHandle:
         return RunHandle(
@@ -398,11 +336,6 @@ class WorkflowClient:
             created=created,
             explainer=self._explainer,
         )
-
-
-def _digest(text: str) -> str:
-    """Return what two inputs share if and only if they are equal: the order of an object's keys does not count."""
-    return hashlib.sha256(canonical_json(json.loads(text)).encode()).hexdigest()
 
 
 def _run_state(state: str) -> RunState:

@@ -46,19 +46,24 @@ class Registry:
         """Return the workflow of exactly that version, or None."""
         return self._by_key.get((namespace, name, version))
 
+    def newest(self, name: str, *, namespace: str, version: str | None = None) -> Workflow | None:
+        """Return a workflow, without a version the one added last; None if there is none."""
+        found = [
+            each
+            for each in self._by_key.values()
+            if each.name == name and each.namespace == namespace and version in {None, each.version}
+        ]
+        return found[-1] if found else None
+
     def get(self, name: str, *, namespace: str = "default", version: str | None = None) -> Workflow:
         """Return a workflow; without a version, the one added last.
 
         Raises:
             WorkflowNotFound: there is none; the message suggests the closest name.
         """
-        found = [
-            each
-            for each in self._by_key.values()
-            if each.name == name and each.namespace == namespace and version in {None, each.version}
-        ]
-        if found:
-            return found[-1]
+        found = self.newest(name, namespace=namespace, version=version)
+        if found is not None:
+            return found
         known = {each.name for each in self._by_key.values()}
         wanted = f"workflow {name!r}" + (f" version {version!r}" if version else "")
         raise WorkflowNotFound(

@@ -10,11 +10,13 @@ import psycopg
 import pytest
 
 from tests.fixtures.database import new_database
-from tests.integration.api.flows import approvals, orders, other
+from tests.integration.api.flows import approvals, orders, other, untouched
 from tests.integration.api.walking import Walk
 from tests.support.api_server import asking
+from tests.support.recording import WORKER
 from workflow_engine import Engine, Settings
 from workflow_engine.api.wiring import api_of
+from workflow_engine.model.workers import WorkerFacts
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +30,7 @@ def api_database(postgres_url: str, template_database: str) -> Iterator[str]:
 def api_engine(api_database: str, broker_url: str) -> Iterator[Engine]:
     """What the API of these tests is made of."""
     settings = Settings(database_url=api_database, broker_url=broker_url, queue="nobody-takes-these", api_auth="off")
-    engine = Engine(settings, workflows=[orders, other, approvals], exposes_metrics=True)
+    engine = Engine(settings, workflows=[orders, other, approvals, untouched], exposes_metrics=True)
     yield engine
     engine.close()
 
@@ -44,6 +46,14 @@ def http(api_engine: Engine) -> Iterator[httpx.Client]:
 def walk(api_engine: Engine) -> Walk:
     """Does a worker's work by hand."""
     return Walk(api_engine)
+
+
+@pytest.fixture
+def beating_worker(api_engine: Engine) -> str:
+    """The id of a worker that has just been heard of."""
+    with api_engine.store.single() as tx:
+        tx.workers.beat(WORKER, "w1@host", 17, WorkerFacts(queues=["celery"], pool="prefork", concurrency=2))
+    return WORKER
 
 
 @pytest.fixture

@@ -35,3 +35,6 @@ other.step(name="only")(lambda ctx: None)
 
 approvals = Workflow("approvals")
 approvals.wait_for_signal("approved")
+
+untouched = Workflow("untouched")
+untouched.step(name="only")(lambda ctx: None)

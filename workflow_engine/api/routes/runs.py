@@ -3,11 +3,21 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from workflow_engine.api.dependencies import Reader, RunsClient, Writer
 from workflow_engine.api.links import LinksHere
-from workflow_engine.api.schemas.runs import Run, RunHeaders, RunRequest, Submitted, run_of
+from workflow_engine.api.pages import FIFTY, Cursor, Limit, Page
+from workflow_engine.api.schemas.filters import RunsWanted
+from workflow_engine.api.schemas.runs import (
+    Run,
+    RunHeaders,
+    RunRequest,
+    RunSummary,
+    Submitted,
+    run_of,
+    summary_of,
+)
 from workflow_engine.errors import InvalidInput
 
 router = APIRouter(prefix="/v1", tags=["runs"])
@@ -37,6 +47,24 @@ def submit_run(
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = found.itself
     return Submitted.model_construct(id=run.id, created=run.created, links=found)
+
+
+@router.get("/runs")
+def list_runs(
+    client: RunsClient,
+    caller: Reader,
+    links: LinksHere,
+    wanted: Annotated[RunsWanted, Query()],
+    limit: Limit = FIFTY,
+    cursor: Cursor = None,
+) -> Page[RunSummary]:
+    """List runs, the newest first, without inputs and results: those that fit all that is said.
+
+    A page looks at a bounded number of runs: it may be short, or empty, and yet have a `next`.
+    """
+    del caller
+    found = client.page_runs(limit=limit, cursor=cursor, **wanted.values)
+    return Page.model_construct(items=[summary_of(each, links.of(each.id)) for each in found.items], next=found.next)
 
 
 @router.get("/runs/{run_id}")

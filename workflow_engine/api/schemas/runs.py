@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 from workflow_engine.api.schemas.requests import Moment, RequestBody, Seconds, as_seconds
 from workflow_engine.definitions.policies import Priority
 from workflow_engine.model.records import RunRecord
+from workflow_engine.model.records import RunSummary as RunSummaryRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.trace_ids import parse_traceparent
 
@@ -100,6 +101,7 @@ class RunSummary(BaseModel):
     metadata: dict[str, Any]
     agent: str | None
     initiator: str | None
+    priority: Priority | None = Field(description="Of every step; null: each has its own.")
     correlation_id: str
     idempotency_key: str | None
     error: dict[str, Any] | None = Field(description="The failure that decided it: `step`, `error_class`, `message`.")
@@ -128,6 +130,11 @@ def run_of(record: RunRecord, links: Links, result: dict[str, Any] | None) -> Ru
     return Run.model_construct(None, **_values(record), links=links, result=result)
 
 
+def summary_of(record: RunSummaryRecord, links: Links) -> RunSummary:
+    """Return a run as lists show it."""
+    return RunSummary.model_construct(None, **_values(record), links=links)
+
+
 class Submitted(BaseModel):
     """A run that was accepted, or was there before."""
 
@@ -136,7 +143,7 @@ class Submitted(BaseModel):
     links: Links
 
 
-def _values(record: RunRecord) -> Mapping[str, Any]:
+def _values(record: RunSummaryRecord) -> Mapping[str, Any]:
     values = {name: getattr(record, name) for name in record.__dataclass_fields__}
     values["remind_before"] = [each.total_seconds() for each in record.remind_before]
     values["timeout"] = as_seconds(record.timeout)
