@@ -30,11 +30,13 @@ from workflow_engine.errors import (
     ScheduleNotFound,
     SignalTimeout,
     StepCancelled,
+    StepNotFound,
     StepTimeout,
     SubscriberError,
     SubscriberNotFound,
     WorkflowEngineError,
     WorkflowNotFound,
+    WrongState,
 )
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ __all__ = [
     "StepContext",
     "StepDeadLetter",
     "StepHandler",
+    "StepNotFound",
     "StepTimeout",
     "Subscriber",
     "SubscriberError",
@@ -131,6 +134,7 @@ __all__ = [
     "Workflow",
     "WorkflowEngineError",
     "WorkflowNotFound",
+    "WrongState",
     "compile_plan",
     "install",
 ]

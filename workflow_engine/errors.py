@@ -15,7 +15,9 @@
     ├── SubscriberNotFound / DeadLetterNotFound
     ├── WorkflowNotFound / RunNotFound / ScheduleNotFound
     ├── IdempotencyConflict        the same key with another input
+    ├── StepNotFound               the run has no step of that name
     ├── RunEnded                   a run that has ended cannot be changed, and takes no signal
+    ├── WrongState                 not where a run or step stands: a rerun of what goes on, a result for what waits
     ├── IllegalTransition          a state change the state machine does not have
     ├── DatabaseUnavailable / DatabaseNotMigrated / BrokerUnavailable
     ├── RunTimeout                 ``run.wait(timeout=…)`` ran out
@@ -134,6 +136,24 @@ class RunEnded(WorkflowEngineError):
         super().__init__(f"run {run_id} is {state}: {why}")
         self.run_id = run_id
         self.state = str(state)
+
+
+class WrongState(WorkflowEngineError):
+    """What was asked of a run or a step cannot be done where it stands, which ``state`` says."""
+
+    def __init__(self, subject: str, state: str, why: str) -> None:
+        super().__init__(f"{subject} is {state}: {why}")
+        self.subject = subject
+        self.state = str(state)
+
+
+class StepNotFound(WorkflowEngineError):
+    """The run has no step of that name."""
+
+    def __init__(self, run_id: str, step: str, hint: str = "") -> None:
+        super().__init__(f"run {run_id} has no step {step!r}{hint}")
+        self.run_id = run_id
+        self.step = step
 
 
 class NotDead(WorkflowEngineError):

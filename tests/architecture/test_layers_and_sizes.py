@@ -29,8 +29,9 @@ PUBLIC = [
     "NonRetryable", "NotDead", "Plan", "Priority", "ResultNotStorable", "Retry", "RetryAfter", "RunEnded",
     "RunHandle",
     "RunNotFound", "RunTimeout", "ScheduleNotFound", "ScheduleRecord", "Settings", "SignalTimeout", "Step",
-    "StepCancelled", "StepContext", "StepDeadLetter", "StepHandler", "StepTimeout",
+    "StepCancelled", "StepContext", "StepDeadLetter", "StepHandler", "StepNotFound", "StepTimeout",
     "Subscriber", "SubscriberError", "SubscriberNotFound", "Workflow", "WorkflowEngineError", "WorkflowNotFound",
+    "WrongState",
     "compile_plan", "install",
 ]
 # fmt: on

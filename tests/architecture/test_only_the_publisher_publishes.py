@@ -16,7 +16,7 @@ MODULES = sorted(
 STATEMENTS = sorted((ROOT / "workflow_engine" / "store" / "sql").glob("*.sql"))
 MIGRATIONS = sorted((ROOT / "alembic" / "versions").glob("*.py"))
 
-MAKERS = {"workflow_engine/engine/publisher.py"}
+MAKERS = {"workflow_engine/engine/publisher/making.py", "workflow_engine/engine/publisher/steps.py"}
 WRITERS = {
     *("append_events.sql", "append_notices.sql", "claim_step.sql", "complete_step.sql", "submit_run.sql"),
     "submit_runs.sql",

@@ -37,10 +37,14 @@ from workflow_engine.model.commands import (
     DeliverSignal,
     DiscardSteps,
     FireTimers,
+    PauseRun,
     PauseSchedule,
     ProcessReadiness,
     ReleaseSteps,
+    RerunRun,
     RescueSteps,
+    ResolveStep,
+    ResumeRun,
     ResumeSchedule,
     RetrySteps,
     RunInput,
@@ -417,6 +421,42 @@ def ends_after_a_cancel(end: End) -> Scenario:
     return scenario
 
 
+def is_paused_and_resumed(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    stage.processor.execute(PauseRun(run_id=run_id, reason="closed", actor="ada"))
+    stage.processor.execute(ResumeRun(run_id=run_id, actor="ada"))
+    stage.processor.execute(ProcessReadiness(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
+def is_resolved(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    for position in range(2):
+        stage.processor.execute(ResolveStep(run_id=run_id, position=position, result="1", reason="known"))
+
+
+def is_resolved_after_it_failed(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    stage.fail(*stage.claimed("a"))
+    stage.processor.execute(ResolveStep(run_id=run_id, position=0, result="1", reason="known"))
+    run_all(stage.processor, stage.broker)
+
+
+def is_resolved_after_another_failed(stage: Stage) -> None:
+    run_id = stage.submit(graph(PAIR))
+    bad, _ = stage.claimed("a", "b")
+    stage.fail(bad)
+    stage.processor.execute(ResolveStep(run_id=run_id, position=1, result="1", reason="known"))
+
+
+def is_repeated(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    run_all(stage.processor, stage.broker)
+    stage.processor.execute(RerunRun(run_id=new_run_id(), of=run_id, position=1, input_digest="-", actor="ada"))
+    stage.processor.execute(ProcessReadiness(limit=10))
+    run_all(stage.processor, stage.broker)
+
+
 Waits = Callable[[Stage, Workflow, RunId], None]
 
 
@@ -546,6 +586,21 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("step.requeued", "RetrySteps"): is_retried(),
     ("step.restored", "RetrySteps"): is_retried(),
     ("step.discarded", "DiscardSteps"): is_discarded,
+    ("run.paused", "PauseRun"): is_paused_and_resumed,
+    ("step.released", "PauseRun"): is_paused_and_resumed,
+    ("run.resumed", "ResumeRun"): is_paused_and_resumed,
+    ("run.started", "ResolveStep"): is_resolved,
+    ("run.succeeded", "ResolveStep"): is_resolved,
+    ("step.resolved", "ResolveStep"): is_resolved,
+    ("step.dispatched", "ResolveStep"): is_resolved,
+    ("run.retried", "ResolveStep"): is_resolved_after_it_failed,
+    ("step.requeued", "ResolveStep"): is_resolved_after_it_failed,
+    ("step.restored", "ResolveStep"): is_resolved_after_it_failed,
+    ("run.failed", "ResolveStep"): is_resolved_after_another_failed,
+    ("run.submitted", "RerunRun"): is_repeated,
+    ("run.repeated", "RerunRun"): is_repeated,
+    ("run.started", "RerunRun"): is_repeated,
+    ("step.reused", "RerunRun"): is_repeated,
     ("schedule.created", "CreateSchedule"): is_a_schedule_that_somebody_changes,
     ("schedule.updated", "UpdateSchedule"): is_a_schedule_that_somebody_changes,
     ("schedule.paused", "PauseSchedule"): is_a_schedule_that_somebody_changes,

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.support.histories import DatabaseRows, prove_every_run
 from tests.support.recording import RecordingDispatcher, claim, complete, fail, key, lose
-from workflow_engine import NotDead, Workflow, compile_plan
+from workflow_engine import NotDead, RunEnded, Workflow, WrongState, compile_plan
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import new_run_id
@@ -21,8 +21,12 @@ from workflow_engine.model.commands import (
     ClaimStep,
     DiscardSteps,
     FireTimers,
+    PauseRun,
     ProcessReadiness,
     ReleaseSteps,
+    RerunRun,
+    ResolveStep,
+    ResumeRun,
     RetrySteps,
     StepAttempt,
     StopStep,
@@ -127,6 +131,22 @@ class OneRun(RuleBasedStateMachine):
         self.processor.execute(CancelRun(run_id=self.run_id))
 
     @rule()
+    def pause(self) -> None:
+        with suppress(RunEnded):
+            self.processor.execute(PauseRun(run_id=self.run_id))
+
+    @rule()
+    def resume(self) -> None:
+        with suppress(RunEnded):
+            self.processor.execute(ResumeRun(run_id=self.run_id))
+
+    @rule(position=st.integers(0, SIZE - 1), result=st.sampled_from(["1", "2"]))
+    def resolve(self, position: int, result: str) -> None:
+        with suppress(RunEnded, WrongState):
+            position %= len(self.plan)
+            self.processor.execute(ResolveStep(run_id=self.run_id, position=position, result=result, reason="by hand"))
+
+    @rule()
     def expire(self) -> None:
         self.processor.execute(FireTimers(limit=3))
 
@@ -161,10 +181,15 @@ class OneRun(RuleBasedStateMachine):
         """Who ends a step asks whether the run is over if and only if the run can no longer simply succeed."""
         failed = [self.plan[step.position].name for step in steps if step.state == "failed"]
         ending = bool(failed) or run.state == "cancelling"
-        assert {step.settle > 0 for step in steps if step.state not in FINAL_STEP_STATES} <= {ending}
+        unfinished = [step for step in steps if step.state not in FINAL_STEP_STATES]
+        if run.state == "paused":
+            assert {step.settle for step in unfinished} <= ({-1, 2} if ending else {-1})
+        else:
+            assert {step.settle > 0 for step in unfinished} <= {ending}
+            assert {step.settle >= 0 for step in unfinished} <= {True}
         assert (run.error is None) == (not failed) or run.state in {"cancelling", "cancelled"}
         assert run.error is None or run.error["step"] in failed
-        if not ending and run.state in {"running", "paused"}:
+        if not ending and run.state == "running":
             assert run.sinks_left == sum(steps[sink].state != "succeeded" for sink in self.plan.sinks)
 
     def _step_makes_sense(self, step: Any, steps: list[Any]) -> None:
@@ -181,11 +206,21 @@ class OneRun(RuleBasedStateMachine):
         """However the walk went, workers that go on bring the run to its end."""
         if hasattr(self, "run_id"):
             self._finish()
+            self._rerun(len(self.dispatcher.sent) % len(self.plan))
             prove_every_run(self.store.database)
         with self.store.single() as tx:
             tx.connection.execute("TRUNCATE events; DELETE FROM steps; DELETE FROM runs; DELETE FROM plans")
 
+    def _rerun(self, position: int) -> None:
+        """Do part of it again; the new run ends well, with what the first one had made."""
+        new = new_run_id()
+        self.processor.execute(RerunRun(run_id=new, of=self.run_id, position=position, input_digest=""))
+        self._finish()
+        (run,) = self.rows("SELECT state, sinks_left FROM runs WHERE id = %s", new)
+        assert (run.state, run.sinks_left) == ("succeeded", 0)
+
     def _finish(self) -> None:
+        self.resume()
         for running in self.rows("SELECT plan_id, run_id, position, attempt FROM steps JOIN runs ON id = run_id"):
             complete(self.processor, running)
         for _ in range(3 * len(self.plan)):
@@ -209,6 +244,7 @@ def test_no_walk_leads_to_rows_that_make_no_sense(machine: type[OneRun]) -> None
             max_examples=12,
             stateful_step_count=30,
             deadline=None,
+            phases=[Phase.explicit, Phase.generate],  # to shrink a walk takes minutes, and it reads well as it is
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
         ),
     )

@@ -219,12 +219,11 @@ def test_runs_may_overlap_unless_the_schedule_says_otherwise(bench: Bench) -> No
 
 
 def rewind(bench: Bench, name: str = "minutely") -> datetime:
-    """Make a schedule due again: its next occurrence a minute ago."""
-    moment = bench.now.replace(second=0, microsecond=0)
+    """Make a schedule due again: its next occurrence is now, so that no full minute lies between it and the look."""
+    moment = bench.now
     with bench.store.single() as tx:
         found = tx.schedules.find("default", name)
         assert found is not None
-        moment = found.last_at + timedelta(seconds=1) if found.last_at else moment
         tx.schedules.advance(found.id, next_at=moment, last_at=None)
     return moment
 

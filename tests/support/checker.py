@@ -8,13 +8,16 @@ from itertools import pairwise
 from typing import Any, Final, Protocol
 
 from tests.support.processes import Stage, Traced
-from workflow_engine.model.run import FINAL_RUN_STATES, RUN_STATE_AFTER, RUN_TRANSITIONS, RunState
+from workflow_engine.model.run import FINAL_RUN_STATES, RUN_STATE_AFTER, RUN_TRANSITIONS, RunState, run_state_after
 from workflow_engine.model.step import FINAL_STEP_STATES, STEP_STATE_AFTER, STEP_TRANSITIONS, StepState
 from workflow_engine.plan.plan import Plan
 
 _RUN_MOVES: Final = {(before, after) for (before, _), after in RUN_TRANSITIONS.items()}
 _STEP_MOVES: Final = {(before, after) for (before, _), after in STEP_TRANSITIONS.items()}
 _ATTEMPT_ENDS: Final = frozenset({"step.completed", "step.retrying", "step.lost", "step.failed"})
+_ENDS_OF_SOME: Final = frozenset({"step.cancelled", "step.resolved"})
+"""Those that end an attempt if they name one."""
+_SUCCESSES: Final = ("step.completed", "step.resolved", "step.reused")
 _MOST_PRINTED: Final = 40
 
 
@@ -142,7 +145,7 @@ def check_run(history: History) -> None:
     history.expect(moves and moves[0].name == "run.submitted", f"began with {moves[0].name if moves else 'nothing'}")
     state = RunState.PENDING
     for event in moves[1:]:
-        after = RUN_STATE_AFTER[event.name]
+        after = run_state_after(event.name, event.data)
         history.expect((state, after) in _RUN_MOVES, f"{event.name} came when it was {state}")
         state = after
     history.expect(state == run.state, f"its events lead to {state}")
@@ -173,7 +176,10 @@ def check_step(history: History, step: Any) -> None:
     state, attempt = StepState.WAITING, 0
     for event in events:
         after = STEP_STATE_AFTER[event.name]
-        history.expect((state, after) in _STEP_MOVES, f"{where}: {event.name} came when it was {state}")
+        born = event.name == "step.reused" and event is events[0]
+        if event.name == "step.resolved" and event.data["was"] == "ready" and state is StepState.WAITING:
+            state = StepState.READY  # where it comes silently: born so, or let go while its run was paused
+        history.expect(born or (state, after) in _STEP_MOVES, f"{where}: {event.name} came when it was {state}")
         attempt += {"step.dispatched": 1, "step.released": -1}.get(event.name, 0)
         history.expect(
             event.attempt in {None, attempt}, f"{where}: {event.name} of attempt {event.attempt} during {attempt}"
@@ -181,7 +187,7 @@ def check_step(history: History, step: Any) -> None:
         state = after
     history.expect(state == step.state, f"{where}: its events lead to {state}")
     history.expect(attempt == step.attempt, f"{where}: its row has attempt {step.attempt}, its events {attempt}")
-    completions, wanted = sum(event.name == "step.completed" for event in events), int(step.state == "succeeded")
+    completions, wanted = sum(event.name in _SUCCESSES for event in events), int(step.state == "succeeded")
     history.expect(completions == wanted, f"{where}: {completions} completions, not {wanted}")
     backwards = [later.name for sooner, later in pairwise(events) if later.occurred_at < sooner.occurred_at]
     history.expect(not backwards, f"{where}: {backwards} happened before what led there")
@@ -205,6 +211,10 @@ def check_dead_letters(history: History, step: Any) -> None:
     for name, state in (("step.discarded", "discarded"), ("step.requeued", "requeued")):
         # a retry of the whole run takes back what was discarded; the dead letter stays closed as it was
         wanted |= {each.attempt: state for each in events if each.name == name and wanted.get(each.attempt) == "dead"}
+    for sooner, later in pairwise(events):
+        by_hand = later.name == "step.resolved" and later.data["was"] == "failed" and sooner.name == "step.requeued"
+        if by_hand and wanted.get(sooner.attempt) == "requeued":
+            wanted[sooner.attempt] = "resolved"
     letters = {letter.attempt: letter.state for letter in history.dead_letters if letter.position == step.position}
     history.expect(letters == wanted, f"step {step.name} has dead letters {letters}, not {wanted}")
 
@@ -214,6 +224,8 @@ def check_claims(history: History, step: Any) -> None:
     events = history.moves_of(step)
     claimed = {event.attempt: event.occurred_at for event in events if event.name == "step.started"}
     for event in ends_of_attempts(events):
+        if event.name == "step.resolved":  # whoever did that held no claim
+            continue
         told, began = datetime.fromisoformat(event.data["started_at"]), claimed.get(event.attempt)
         history.expect(
             told == began, f"step {step.name}: {event.name} tells of a claim at {told}, the log of one at {began}"
@@ -225,7 +237,7 @@ def ends_of_attempts(events: Sequence[Any]) -> list[Any]:
     return [
         event
         for event in events
-        if event.name in _ATTEMPT_ENDS or (event.name == "step.cancelled" and event.attempt is not None)
+        if event.name in _ATTEMPT_ENDS or (event.name in _ENDS_OF_SOME and event.attempt is not None)
     ]
 
 
@@ -237,7 +249,7 @@ def check_order(history: History) -> None:
     for step in history.plan:
         began = first.get(("step.dispatched", step.name))
         for parent in history.plan.names(step.parents):
-            completed = first.get(("step.completed", parent))
+            completed = min((first[name, parent] for name in _SUCCESSES if (name, parent) in first), default=None)
             in_order = began is None or (completed is not None and completed < began)
             history.expect(in_order, f"step {step.name} was dispatched before {parent} had completed")
 

@@ -137,6 +137,7 @@ class Engine:
             self.dispatcher,
             loss_limit=self.settings.loss_limit,
             aging=timedelta(seconds=self.settings.orchestration.priority_aging_seconds),
+            grace=timedelta(seconds=self.settings.cancel_grace_seconds),
             announcer=self._announcer,
             room=self.dispatcher.room,
         )

@@ -22,6 +22,7 @@ _TIMERS: Final[Mapping[str, str]] = {
     TimerKind.REMINDER: "reminds that it is due",
     TimerKind.OVERDUE: "is overdue",
     TimerKind.RUN_TIMEOUT: "reaches its timeout and fails",
+    TimerKind.CANCEL_GRACE: "counts as cancelled, whatever of it still runs,",
 }
 """What will happen when a timer of a run comes due; the others belong to no run."""
 

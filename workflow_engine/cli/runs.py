@@ -1,4 +1,4 @@
-"""``wfe runs``: list, show, explain, watch, cancel, reschedule, signal."""
+"""``wfe runs``: list, show, explain, watch, signal; what changes a run is in ``lifecycle`` and ``rescheduling``."""
 
 import click
 
@@ -6,6 +6,7 @@ from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.explaining import explain
 from workflow_engine.cli.failures import FAILURE
+from workflow_engine.cli.lifecycle import cancel, pause, rerun, resolve, resume, retry
 from workflow_engine.cli.listing import list_runs
 from workflow_engine.cli.output import (
     as_json_option,
@@ -27,12 +28,14 @@ from workflow_engine.model.run import RunState
 
 @click.group()
 def runs() -> None:
-    """List, show, explain, watch, cancel and reschedule runs; send them signals."""
+    """List, show, explain and watch runs; cancel, pause, retry, rerun or reschedule them; send them signals."""
 
 
 runs.add_command(list_runs)
 runs.add_command(explain)
 runs.add_command(reschedule)
+for command in (cancel, pause, resume, retry, rerun, resolve):
+    runs.add_command(command)
 
 
 @runs.command()
@@ -63,26 +66,6 @@ def watch(ctx: click.Context, run_id: str, timeout: float | None, as_json: bool)
         ended = follow_as_json(run, timeout) if as_json else follow(run, timeout)
         if ended is not RunState.SUCCEEDED:
             ctx.exit(FAILURE)
-
-
-@runs.command()
-@click.argument("run_id")
-@click.option("--reason", help="Kept with the run.")
-@actor_option
-@as_json_option
-@click.pass_context
-def cancel(ctx: click.Context, run_id: str, reason: str | None, actor: str, as_json: bool) -> None:
-    """Cancel run RUN_ID: what has not started never will, what runs may end. Exit 1 if the run had ended."""
-    with engine_here() as engine:
-        run = engine.client.run(run_id)
-        done = run.cancel(reason, actor=actor)
-        now = run.state
-    if as_json:
-        print_json({"id": run.id, "cancelled": done, "state": now})
-    else:
-        click.echo(f"{run.id}  {now}" + ("" if done else ": it had ended already"))
-    if not done and now is not RunState.CANCELLED:
-        ctx.exit(FAILURE)
 
 
 @runs.command("signal")

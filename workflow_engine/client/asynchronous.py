@@ -1,7 +1,7 @@
 """The same clients for asyncio: each call runs in a thread, so that no event loop ever waits for a database."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from workflow_engine.client.client import WorkflowClient
 from workflow_engine.client.dead_letters import DeadLetters, Handled
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.definitions.workflow import Workflow
+from workflow_engine.engine.handlers.retrying import Retried
 from workflow_engine.ids import RunId
 from workflow_engine.model.dead_letters import StepDeadLetter
 from workflow_engine.model.explanation import Explanation
@@ -71,9 +72,29 @@ class AsyncRunHandle:
         """Return why the run does not move, or how it ended; errors as ``RunHandle.explain``."""
         return await asyncio.to_thread(self._handle.explain)
 
-    async def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
-        """Cancel the run; False if it had ended already."""
-        return await asyncio.to_thread(self._handle.cancel, reason, actor=actor)
+    async def cancel(self, reason: str | None = None, **said: Any) -> bool:
+        """Cancel the run; arguments, answer and errors as ``RunHandle.cancel``."""
+        return await asyncio.to_thread(lambda: self._handle.cancel(reason, **said))
+
+    async def pause(self, reason: str | None = None, *, actor: str | None = None) -> bool:
+        """Start nothing more of the run; answer and errors as ``RunHandle.pause``."""
+        return await asyncio.to_thread(lambda: self._handle.pause(reason, actor=actor))
+
+    async def resume(self, reason: str | None = None, *, actor: str | None = None) -> bool:
+        """Let the run go on; answer and errors as ``RunHandle.resume``."""
+        return await asyncio.to_thread(lambda: self._handle.resume(reason, actor=actor))
+
+    async def retry(self, steps: Sequence[str] = (), **said: Any) -> Retried:
+        """Run what has failed again; arguments, answer and errors as ``RunHandle.retry``."""
+        return await asyncio.to_thread(lambda: self._handle.retry(steps, **said))
+
+    async def rerun(self, step: str, **said: Any) -> "AsyncRunHandle":
+        """Do part of the run again, in a new one; arguments and errors as ``RunHandle.rerun``."""
+        return AsyncRunHandle(await asyncio.to_thread(lambda: self._handle.rerun(step, **said)))
+
+    async def resolve(self, step: str, result: Any, *, reason: str, actor: str | None = None) -> bool:
+        """Say by hand what a step's result is; answer and errors as ``RunHandle.resolve``."""
+        return await asyncio.to_thread(lambda: self._handle.resolve(step, result, reason=reason, actor=actor))
 
     async def reschedule(self, **said: Any) -> bool:
         """Say anew when the run is due; arguments and errors as ``RunHandle.reschedule``."""

@@ -7,17 +7,19 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Any, Final, Self
 
+from workflow_engine.client.lifecycle import Lifecycle
 from workflow_engine.engine.explainer import Explainer
+from workflow_engine.engine.handlers.retrying import Retried
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, RunNotFound, RunTimeout
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun, DeliverSignal, UpdateDeadline
+from workflow_engine.model.commands import DeliverSignal, UpdateDeadline
 from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.explanation import Explanation
 from workflow_engine.model.json_values import payload_as_json
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
-from workflow_engine.model.run_options import cancel_options, deadline_options, signal_options
+from workflow_engine.model.run_options import deadline_options, signal_options
 from workflow_engine.model.step import StepState
 from workflow_engine.store.transaction import Store
 
@@ -49,6 +51,7 @@ class RunHandle:
         self._processor = processor
         self._explainer = explainer or Explainer(store, processor.plan)
         self._input_limit = input_limit
+        self._lifecycle = Lifecycle(run_id=run_id, store=store, processor=processor)
 
     def __repr__(self) -> str:
         return f"RunHandle({self.id!r})"
@@ -149,14 +152,124 @@ class RunHandle:
             raise RunNotFound(self.id)
         return found
 
-    def cancel(self, reason: str | None = None, *, actor: str | None = None) -> bool:
-        """Cancel what has not started and let what runs end; False if the run had ended already.
+    def cancel(
+        self, reason: str | None = None, *, actor: str | None = None, grace: float | timedelta | None = None
+    ) -> bool:
+        """Cancel what has not started and give what runs some time to end.
+
+        Handlers hear of it by ``ctx.heartbeat()``. What still runs after ``grace`` counts as cancelled, and its process
+        is killed where the pool has processes or greenlets.
+
+        Args:
+            reason: kept with the run.
+            actor: who asks.
+            grace: seconds or a timedelta, up to a day; by default the setting ``cancel_grace_seconds``.
+
+        Returns:
+            False if the run had ended already.
 
         Raises:
-            InvalidInput: ``reason`` or ``actor`` is no text, or too long.
+            InvalidInput: an argument is of the wrong form, or too long.
         """
-        said = cancel_options(reason, actor)
-        return bool(self._processor.execute(CancelRun(run_id=self.id, reason=said.reason, actor=said.actor)))
+        return self._lifecycle.cancel(reason=reason, actor=actor, grace=grace)
+
+    def pause(self, reason: str | None = None, *, actor: str | None = None) -> bool:
+        """Start nothing more of the run, also nothing that was sent to a queue; what runs may end.
+
+        Its timers go on: a delay that is over is over, and a run that is not resumed in time expires or times out.
+
+        Returns:
+            False if it was paused already.
+
+        Raises:
+            RunEnded: it has ended, or is being cancelled.
+            RunNotFound: it is not there.
+            InvalidInput: an argument is of the wrong form, or too long.
+        """
+        return self._lifecycle.pause(reason=reason, actor=actor)
+
+    def resume(self, reason: str | None = None, *, actor: str | None = None) -> bool:
+        """Let a paused run go on; False if it was not paused. Errors as for ``pause``."""
+        return self._lifecycle.resume(reason=reason, actor=actor)
+
+    def retry(self, steps: Sequence[str] = (), *, reason: str | None = None, actor: str | None = None) -> Retried:
+        """Run what has failed again, with all its attempts before it, and what ended because of it; the run goes on.
+
+        Args:
+            steps: names of failed steps; none named are all.
+            reason: kept with the steps' dead letters.
+            actor: who asks.
+
+        Returns:
+            The names of the steps that were ``requeued`` and of those that were ``restored``, to wait again. Nothing,
+            if none has failed of a run that goes on: somebody was first.
+
+        Raises:
+            NotDead: a step named has not failed, or the run has ended otherwise.
+            StepNotFound: the run has no step of that name.
+            RunNotFound: it is not there.
+            InvalidInput: an argument is of the wrong form, or too long.
+        """
+        return self._lifecycle.retry(steps, reason=reason, actor=actor)
+
+    def rerun(
+        self,
+        step: str,
+        *,
+        idempotency_key: str | None = None,
+        reason: str | None = None,
+        actor: str | None = None,
+    ) -> "RunHandle":
+        """Do a step of a run that has ended again, and all that comes after it, in a new run of the same version.
+
+        The new run has the input of this one and the results of all steps that succeeded and do not come after
+        ``step``; what had not succeeded is run as well. This run stays as it is.
+
+        Args:
+            step: the step's name.
+            idempotency_key: the same key gives the same run, however often this is asked.
+            reason: kept in the event log.
+            actor: who asks; the new run's initiator.
+
+        Raises:
+            WrongState: this run has not ended.
+            StepNotFound: it has no step of that name.
+            IdempotencyConflict: the key belongs to another run.
+            RunNotFound: it is not there.
+            InvalidInput: an argument is of the wrong form, or too long.
+        """
+        submitted = self._lifecycle.rerun(step, idempotency_key=idempotency_key, reason=reason, actor=actor)
+        return RunHandle(
+            submitted.run_id,
+            self._store,
+            self._processor,
+            input_limit=self._input_limit,
+            created=submitted.created,
+            explainer=self._explainer,
+        )
+
+    def resolve(self, step: str, result: Any, *, reason: str, actor: str | None = None) -> bool:
+        """Say by hand what a step's result is: it has succeeded, and a run that had failed because of it goes on.
+
+        An attempt that runs changes nothing any more. The result is not checked by the step's model.
+
+        Args:
+            step: the name of a step that has failed, or that is not finished and waits for no other step.
+            result: JSON; what the steps after it get.
+            reason: why; kept in the event log.
+            actor: who says so.
+
+        Returns:
+            False if the step has succeeded with that very result.
+
+        Raises:
+            WrongState: the step waits for its parents, has another result, or ended because of another one.
+            RunEnded: the run has succeeded, was cancelled or has expired.
+            StepNotFound: the run has no step of that name.
+            RunNotFound: it is not there.
+            InvalidInput: ``result`` is not JSON or too large, or an argument is of the wrong form, or too long.
+        """
+        return self._lifecycle.resolve(step, result, self._input_limit, reason=reason, actor=actor)
 
     def reschedule(
         self,

@@ -91,6 +91,12 @@ class Settings(ApiSettings):
     loss_limit: int = Field(
         default=3, ge=0, le=100, description="How often a step may take its worker with it before it fails."
     )
+    cancel_grace_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=86_400,
+        description="How long a step that runs may go on once its run is cancelled, unless the cancel says otherwise.",
+    )
     circuit_failures: int = Field(
         default=3,
         ge=1,

@@ -214,7 +214,8 @@ def _waiting(situation: Situation, step: StepFacts) -> StepExplanation:
 def _ready(situation: Situation, step: StepFacts) -> StepExplanation:
     run, due = situation.run, step.ready_at or situation.run.at
     if run.state is RunState.PAUSED:
-        return _step(situation, step, Reason.RUN_PAUSED, "is ready, and its run is paused", since=step.ready_at)
+        sentence = f"is ready, and its run is paused{_by_whom(situation, 'run.paused')}"
+        return _step(situation, step, Reason.RUN_PAUSED, sentence, since=step.ready_at)
     if due > run.at:
         return _due_later(situation, step, due)
     waited = f"has been ready for {duration(run.at - due)}"

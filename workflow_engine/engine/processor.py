@@ -7,8 +7,11 @@ from typing import Any, Final
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
 from workflow_engine.engine.handlers import deadline as deadline_handlers
+from workflow_engine.engine.handlers import pausing as pause_handlers
 from workflow_engine.engine.handlers import readiness as readiness_handlers
+from workflow_engine.engine.handlers import rerunning as rerun_handlers
 from workflow_engine.engine.handlers import rescue as rescue_handlers
+from workflow_engine.engine.handlers import resolving as resolve_handlers
 from workflow_engine.engine.handlers import retrying as retry_handlers
 from workflow_engine.engine.handlers import run as run_handlers
 from workflow_engine.engine.handlers import schedule as schedule_handlers
@@ -38,6 +41,7 @@ class Processor:
         *,
         loss_limit: int = 3,
         aging: timedelta = timedelta(0),
+        grace: timedelta = timedelta(seconds=30),
         announcer: Announcer | None = None,
         room: Callable[[], int | None] = lambda: None,
     ) -> None:
@@ -49,6 +53,7 @@ class Processor:
         self._dispatcher = dispatcher
         self._loss_limit = loss_limit
         self._aging = aging
+        self._grace = grace
         self._announcer = announcer or Announcer()
         self._room = room
         self._plans = PlanCache()
@@ -151,6 +156,7 @@ class Processor:
             told=told,
             room=self._room,
             aging=self._aging,
+            grace=self._grace,
         )
 
 
@@ -163,6 +169,10 @@ _SINGLE: Final[Mapping[type, Callable[[Any, Scope], Outcome | None]]] = {
 
 _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.CancelRun: run_handlers.cancel_run,
+    commands.PauseRun: pause_handlers.pause_run,
+    commands.ResumeRun: pause_handlers.resume_run,
+    commands.RerunRun: rerun_handlers.rerun_run,
+    commands.ResolveStep: resolve_handlers.resolve_step,
     commands.ClaimStep: step_handlers.repair_step,
     commands.CompleteStep: step_handlers.complete_ending_step,
     commands.FailStep: step_handlers.fail_step,

@@ -117,9 +117,56 @@ class DeliverSignal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRun:
-    """Cancel what has not started; let what runs end."""
+    """Cancel what has not started; give what runs some time to end."""
 
     run_id: RunId
+    reason: str | None = None
+    actor: str | None = None
+    grace: timedelta | None = None
+    """How long a step that runs may go on; None is what the settings say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRun:
+    """Start nothing more of a run; let what runs end. The answer: was it going on."""
+
+    run_id: RunId
+    reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRun:
+    """Let a paused run go on. The answer: was it paused."""
+
+    run_id: RunId
+    reason: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveStep:
+    """Say what a step's result is: it has succeeded, whatever became of its attempts. The answer: was that news."""
+
+    run_id: RunId
+    position: int
+    result: str
+    """JSON text, checked."""
+    reason: str
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunRun:
+    """Do part of a run that has ended again, in a new run: a step, what comes after it, and what had not succeeded."""
+
+    run_id: RunId
+    """Of the new run."""
+    of: RunId
+    position: int
+    input_digest: str
+    """Of the earlier run and the step: who uses an idempotency key again means the same."""
+    idempotency_key: str | None = None
     reason: str | None = None
     actor: str | None = None
 
@@ -262,6 +309,10 @@ Command = (
     | SuspendStep
     | DeliverSignal
     | CancelRun
+    | PauseRun
+    | ResumeRun
+    | ResolveStep
+    | RerunRun
     | UpdateDeadline
     | CreateSchedule
     | UpdateSchedule

@@ -18,6 +18,8 @@ class DeadLetterState(StrEnum):
     """Somebody had it run again."""
     DISCARDED = "discarded"
     """Somebody gave it up."""
+    RESOLVED = "resolved"
+    """Somebody said by hand what the step's result is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

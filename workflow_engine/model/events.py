@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflow_engine.errors import EventRefused
-from workflow_engine.model import deadline_events, run_events, schedule_events, step_events
+from workflow_engine.model import deadline_events, lifecycle_events, run_events, schedule_events, step_events
 from workflow_engine.model.payload_fields import (
     MESSAGE_LIMIT,
     PAYLOAD_LIMIT,
@@ -57,6 +57,9 @@ CATALOGUE: dict[str, type[Payload]] = {
         run_events.RunExpired,
         run_events.RunStale,
         RunRetried,
+        lifecycle_events.RunPaused,
+        lifecycle_events.RunResumed,
+        lifecycle_events.RunRepeated,
         deadline_events.RunDueSoon,
         deadline_events.RunOverdue,
         deadline_events.RunRescheduled,
@@ -74,6 +77,8 @@ CATALOGUE: dict[str, type[Payload]] = {
         StepRequeued,
         StepRestored,
         StepDiscarded,
+        lifecycle_events.StepReused,
+        lifecycle_events.StepResolved,
         SignalReceived,
         schedule_events.ScheduleCreated,
         schedule_events.ScheduleUpdated,

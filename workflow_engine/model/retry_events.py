@@ -21,7 +21,7 @@ class RunRetried(Payload):
     """Somebody retried steps of a failed run; it runs again."""
 
     event = "run.retried"
-    fired_by = "RetrySteps"
+    fired_by = "RetrySteps, ResolveStep"
     frequency = "when somebody asks, of a run that has failed"
     example: ClassVar = {
         "workflow": "order_fulfilment",
@@ -42,7 +42,7 @@ class StepRequeued(Payload):
     """A step that had failed, or that another one's failure had cancelled, is ready again."""
 
     event = "step.requeued"
-    fired_by = "RetrySteps"
+    fired_by = "RetrySteps, ResolveStep"
     frequency = "when somebody asks"
     example: ClassVar = {"was": "failed", "reason": "the gateway is back", "actor": "ada@host-1"}
 
@@ -55,7 +55,7 @@ class StepRestored(Payload):
     """A step that had ended because another one failed waits for its parents again: that one was retried."""
 
     event = "step.restored"
-    fired_by = "RetrySteps"
+    fired_by = "RetrySteps, ResolveStep"
     frequency = "when somebody retries the step that had failed"
     example: ClassVar = {"was": "skipped", "missing": 1}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from workflow_engine.errors import IllegalTransition
 
@@ -36,8 +36,16 @@ RUN_STATE_AFTER: Final[Mapping[str, RunState]] = {
     "run.cancelled": RunState.CANCELLED,
     "run.expired": RunState.EXPIRED,
     "run.retried": RunState.RUNNING,
+    "run.paused": RunState.PAUSED,
+    "run.resumed": RunState.RUNNING,
 }
-"""The state to which an event says that a run came."""
+"""The state to which an event says that a run came; ``run_state_after`` knows more of ``run.resumed``."""
+
+
+def run_state_after(event: str, data: Mapping[str, Any]) -> RunState | None:
+    """Return the state to which an event with this payload says that a run came; None if it says nothing of it."""
+    state = RUN_STATE_AFTER.get(event)
+    return RunState(data["state"]) if event == "run.resumed" else state
 
 
 class RunTrigger(StrEnum):
@@ -46,6 +54,8 @@ class RunTrigger(StrEnum):
     START = "start"
     PAUSE = "pause"
     RESUME = "resume"
+    REOPEN = "reopen"
+    """It was paused before anything of it had started, and is resumed."""
     SUCCEED = "succeed"
     FAIL = "fail"
     CANCEL = "cancel"
@@ -61,11 +71,14 @@ RUN_TRANSITIONS: Final[Mapping[tuple[RunState, RunTrigger], RunState]] = {
     (RunState.PENDING, RunTrigger.EXPIRE): RunState.EXPIRED,
     (RunState.PENDING, RunTrigger.CANCEL): RunState.CANCELLING,
     (RunState.PENDING, RunTrigger.FAIL): RunState.FAILED,  # it timed out before any worker took a step of it
+    (RunState.PENDING, RunTrigger.PAUSE): RunState.PAUSED,
     (RunState.RUNNING, RunTrigger.PAUSE): RunState.PAUSED,
     (RunState.RUNNING, RunTrigger.SUCCEED): RunState.SUCCEEDED,
     (RunState.RUNNING, RunTrigger.FAIL): RunState.FAILED,
     (RunState.RUNNING, RunTrigger.CANCEL): RunState.CANCELLING,
     (RunState.PAUSED, RunTrigger.RESUME): RunState.RUNNING,
+    (RunState.PAUSED, RunTrigger.REOPEN): RunState.PENDING,
+    (RunState.PAUSED, RunTrigger.EXPIRE): RunState.EXPIRED,  # a pause does not stop the clock
     (RunState.PAUSED, RunTrigger.SUCCEED): RunState.SUCCEEDED,
     (RunState.PAUSED, RunTrigger.FAIL): RunState.FAILED,
     (RunState.PAUSED, RunTrigger.CANCEL): RunState.CANCELLING,

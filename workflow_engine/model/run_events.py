@@ -27,7 +27,7 @@ class RunSubmitted(Payload):
     """A run was accepted and stored."""
 
     event = "run.submitted"
-    fired_by = "SubmitRun, FireTimers"
+    fired_by = "SubmitRun, FireTimers, RerunRun"
     frequency = "once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", "steps": 5, "initiator": None}
 
@@ -38,10 +38,10 @@ class RunSubmitted(Payload):
 
 
 class RunStarted(Payload):
-    """The first step of a run was claimed by a worker."""
+    """A run begins: its first step was claimed by a worker, or resolved by hand."""
 
     event = "run.started"
-    fired_by = "ClaimStep"
+    fired_by = "ClaimStep, ResolveStep, RerunRun"
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1"}
 
@@ -53,7 +53,7 @@ class RunSucceeded(Payload):
     """Every step of a run succeeded."""
 
     event = "run.succeeded"
-    fired_by = "CompleteStep, SuspendStep, DeliverSignal, FireTimers"
+    fired_by = "CompleteStep, SuspendStep, DeliverSignal, FireTimers, ResolveStep"
     frequency = "at most once a run"
     example: ClassVar = {"workflow": "order_fulfilment", "version": "1", **RUN_END_TIMES}
 
@@ -69,7 +69,7 @@ class RunFailed(Payload):
 
     event = "run.failed"
     schema_version = 2
-    fired_by = "FailStep, CompleteStep, LoseStep, StopStep, FireTimers, SuspendStep, DeliverSignal"
+    fired_by = "FailStep, CompleteStep, LoseStep, StopStep, FireTimers, SuspendStep, DeliverSignal, ResolveStep"
     frequency = "at most once a run, and once more each time it is retried"
     example: ClassVar = {
         "workflow": "order_fulfilment",

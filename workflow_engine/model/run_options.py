@@ -1,7 +1,7 @@
 """What a submitter may say about a run beside its input; each bound checked."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,8 @@ from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.trace_ids import parse_traceparent
 
 _METADATA_LIMIT = 65_536
+LONGEST_GRACE: Final = 86_400
+"""Seconds that a step may go on after a cancel."""
 
 
 def _without_nul(text: str) -> str:
@@ -47,6 +49,13 @@ def _trace_context(text: str) -> str:
     if parse_traceparent(text) is None:
         raise ValueError("is no W3C traceparent, such as 00-<32 hexadecimal digits>-<16>-01")
     return text
+
+
+def _grace(value: Any) -> timedelta:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_GRACE:
+        raise ValueError(f"must be seconds or a timedelta, from 0 to {LONGEST_GRACE} s, not {value!r}")
+    return timedelta(seconds=seconds)
 
 
 Text = Annotated[str, AfterValidator(_without_nul)]
@@ -83,6 +92,27 @@ class CancelOptions(BaseModel):
 
     reason: Annotated[Text, Field(max_length=2_000)] | None = None
     actor: Annotated[Text, Field(max_length=200)] | None = None
+
+
+class GraceOptions(CancelOptions):
+    """What somebody may say about a cancel of what runs."""
+
+    grace: Annotated[timedelta, BeforeValidator(_grace)] | None = None
+
+
+class ResolveOptions(BaseModel):
+    """What somebody says about a step that they resolve."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Annotated[Text, Field(min_length=1, max_length=2_000)]
+    actor: Annotated[Text, Field(max_length=200)] | None = None
+
+
+class RerunOptions(CancelOptions):
+    """What somebody may say about a rerun."""
+
+    idempotency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
 
 
 class DeadlineOptions(BaseModel):
@@ -122,7 +152,7 @@ def run_options(now: datetime, *, expires_in: float | timedelta | None = None, *
 
 
 def cancel_options(reason: str | None, actor: str | None) -> CancelOptions:
-    """Return what is said about a cancel, checked.
+    """Return why something is asked of a run and by whom, checked.
 
     Raises:
         InvalidInput: it is of the wrong form or too long; the message names it.

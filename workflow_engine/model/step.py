@@ -45,6 +45,8 @@ STEP_STATE_AFTER: Final[Mapping[str, StepState]] = {
     "step.cancelled": StepState.CANCELLED,
     "step.requeued": StepState.READY,
     "step.restored": StepState.WAITING,
+    "step.resolved": StepState.SUCCEEDED,
+    "step.reused": StepState.SUCCEEDED,
 }
 """The state to which an event says that a step came."""
 
@@ -53,6 +55,8 @@ class StepTrigger(StrEnum):
     """What moves a step."""
 
     DISPATCH = "dispatch"
+    HOLD = "hold"
+    """Nothing holds it back but that its run is paused."""
     RELEASE = "release"
     """The broker, or the worker that took the message, could not take the step."""
     START = "start"
@@ -61,6 +65,8 @@ class StepTrigger(StrEnum):
     WAKE = "wake"
     """What it waited for has come, or took too long; whoever knows ends the step in the same transaction."""
     SUCCEED = "succeed"
+    RESOLVE = "resolve"
+    """Somebody said by hand what its result is."""
     RETRY = "retry"
     LOSE = "lose"
     """The process that ran it went away."""
@@ -75,14 +81,18 @@ class StepTrigger(StrEnum):
 
 STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
     (StepState.WAITING, StepTrigger.DISPATCH): StepState.DISPATCHED,
+    (StepState.WAITING, StepTrigger.HOLD): StepState.READY,
     (StepState.WAITING, StepTrigger.SKIP): StepState.SKIPPED,
     (StepState.WAITING, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.READY, StepTrigger.DISPATCH): StepState.DISPATCHED,
     (StepState.READY, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.READY, StepTrigger.RESOLVE): StepState.SUCCEEDED,
     (StepState.DISPATCHED, StepTrigger.RELEASE): StepState.READY,
     (StepState.DISPATCHED, StepTrigger.START): StepState.RUNNING,
     (StepState.DISPATCHED, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.DISPATCHED, StepTrigger.RESOLVE): StepState.SUCCEEDED,
     (StepState.RUNNING, StepTrigger.SUCCEED): StepState.SUCCEEDED,
+    (StepState.RUNNING, StepTrigger.RESOLVE): StepState.SUCCEEDED,
     (StepState.RUNNING, StepTrigger.SUSPEND): StepState.SUSPENDED,
     (StepState.RUNNING, StepTrigger.RETRY): StepState.RETRYING,
     (StepState.RUNNING, StepTrigger.LOSE): StepState.READY,
@@ -90,8 +100,10 @@ STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
     (StepState.RUNNING, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.SUSPENDED, StepTrigger.WAKE): StepState.RUNNING,
     (StepState.SUSPENDED, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.SUSPENDED, StepTrigger.RESOLVE): StepState.SUCCEEDED,
     (StepState.RETRYING, StepTrigger.DISPATCH): StepState.DISPATCHED,
     (StepState.RETRYING, StepTrigger.CANCEL): StepState.CANCELLED,
+    (StepState.RETRYING, StepTrigger.RESOLVE): StepState.SUCCEEDED,
     (StepState.FAILED, StepTrigger.REQUEUE): StepState.READY,
     (StepState.CANCELLED, StepTrigger.REQUEUE): StepState.READY,
     (StepState.CANCELLED, StepTrigger.RESTORE): StepState.WAITING,

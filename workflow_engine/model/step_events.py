@@ -23,7 +23,7 @@ class StepDispatched(Payload):
     """A step whose parents have all succeeded was handed to Celery."""
 
     event = "step.dispatched"
-    fired_by = "SubmitRun, CompleteStep, ProcessReadiness, FireTimers, SuspendStep, DeliverSignal"
+    fired_by = "SubmitRun, CompleteStep, ProcessReadiness, FireTimers, SuspendStep, DeliverSignal, ResolveStep"
     frequency = "once an attempt; again if the broker or a worker could not take it"
     example: ClassVar = {"queue": "payments", "triggered_by": "step_completed", "ready_at": None}
 
@@ -44,7 +44,7 @@ class StepReleased(Payload):
     """The broker or the worker could not take a dispatched step; it is ready again."""
 
     event = "step.released"
-    fired_by = "ReleaseSteps"
+    fired_by = "ReleaseSteps, PauseRun"
     frequency = "when the broker is down or a worker lacks the definition"
     example: ClassVar = {"reason": "broker unavailable"}
 

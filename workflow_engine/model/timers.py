@@ -30,6 +30,8 @@ class TimerKind(StrEnum):
     """A run is due now, and has not ended."""
     RUN_TIMEOUT = "run_timeout"
     """A run that has not ended by now has failed."""
+    CANCEL_GRACE = "cancel_grace"
+    """What still runs of a cancelled run has had its time to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ _TIMERS = statement("explain_timers")
 
 COUNTED_RUNS: Final = 10_000
 """Unfinished runs, the oldest, over which queues are counted."""
-_TOLD: Final = ("step.released", "step.skipped", "step.cancelled", "run.cancelling")
+_TOLD: Final = ("step.released", "step.skipped", "step.cancelled", "run.cancelling", "run.paused")
 _EVENTS_EACH: Final = 2_000
 _TIMERS_EACH: Final = 20
 

@@ -17,6 +17,8 @@ _LOCK = statement("lock_steps")
 _REQUEUE = statement("requeue_steps")
 _RESTORE = statement("restore_steps")
 _RESET_SETTLE = statement("reset_settle")
+_PAUSE_STEPS = statement("pause_steps")
+_UNPAUSE_STEPS = statement("unpause_steps")
 _RETRY_RUN = statement("retry_run")
 
 
@@ -58,6 +60,14 @@ class Retrying:
     def reset_settle(self, run_id: RunId, level: Settle) -> None:
         """Say anew what whoever ends one of the held steps must ask."""
         self._connection.execute(_RESET_SETTLE, {"run_id": run_id, "level": level.value})
+
+    def pause_steps(self, run_id: RunId) -> None:
+        """Make whoever ends one of the held steps leave what it sets free; not in a run that is ending."""
+        self._connection.execute(_PAUSE_STEPS, {"run_id": run_id})
+
+    def resume_steps(self, run_id: RunId, level: Settle) -> None:
+        """Say what whoever ends one of the held steps must ask, now that the run is paused no longer."""
+        self._connection.execute(_UNPAUSE_STEPS, {"run_id": run_id, "level": level.value})
 
     def go_on(self, run_id: RunId, *, sinks: int, error: Mapping[str, Any] | None) -> None:
         """Let a held run go on, also one that had failed; ``error`` is the failure that it is left with."""

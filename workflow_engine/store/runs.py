@@ -21,6 +21,9 @@ _LOCK = statement("lock_run")
 _MOVE = statement("move_run")
 _FAIL_LATER = statement("fail_run_later")
 _HAS_UNFINISHED = statement("has_unfinished")
+_RESUME = statement("resume_run")
+_START = statement("start_run")
+_FIND_CANCELLING = statement("find_cancelling")
 _TAKE_EXPIRED = statement("take_expired")
 
 
@@ -33,6 +36,9 @@ class LockedRun:
     error: dict[str, Any] | None
     """The first failure: ``step`` (None if the run timed out), ``error_class``, ``message``."""
     times: RunTimes
+    priority: int | None
+    correlation_id: str
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +129,15 @@ class Runs:
         if row is None:
             return None
         times = RunTimes(submitted_at=row.created_at, started_at=row.started_at, retried_at=row.retried_at)
-        return LockedRun(state=RunState(row.state), plan_id=row.plan_id, error=row.error, times=times)
+        return LockedRun(
+            state=RunState(row.state),
+            plan_id=row.plan_id,
+            error=row.error,
+            times=times,
+            priority=row.priority,
+            correlation_id=row.correlation_id,
+            traceparent=row.traceparent,
+        )
 
     def move(self, run_id: RunId, trigger: RunTrigger) -> bool:
         """Move a run by ``trigger`` from wherever that is allowed; False if it is not there."""
@@ -140,6 +154,16 @@ class Runs:
         ).fetchone()
         return row is not None
 
+    def resume(self, run_id: RunId, sinks: int) -> RunState:
+        """Let a held run go on that is paused, with so many sinks before it; return where that leads."""
+        (row,) = self._connection.execute(_RESUME, {"run_id": run_id, "sinks": sinks}).fetchall()
+        return RunState(row.state)
+
+    def start(self, run_id: RunId) -> bool:
+        """Let a held run begin; return whether it runs now: not if it had begun, nor while it is paused."""
+        row = self._connection.execute(_START, {"run_id": run_id}).fetchone()
+        return row is not None and RunState(row.state) is RunState.RUNNING
+
     def fail_later(self, run_id: RunId, step: str | None, error: StepError) -> None:
         """Remember the run's first failure; of no step if the run itself has failed."""
         value = {"step": step, "error_class": error.error_class, "message": error.message}
@@ -149,6 +173,10 @@ class Runs:
         """Return whether any of the run's steps can still move."""
         row = self._connection.execute(_HAS_UNFINISHED, {"run_id": run_id}).fetchone()
         return bool(row and row.unfinished)
+
+    def find_cancelling(self, run_ids: Sequence[RunId]) -> list[RunId]:
+        """Return those of these runs that are being cancelled."""
+        return [RunId(row.run_id) for row in self._connection.execute(_FIND_CANCELLING, {"run_ids": list(run_ids)})]
 
     def find_expired(self, run_ids: Sequence[RunId]) -> list[RunId]:
         """Return those of these runs that did not start in time."""

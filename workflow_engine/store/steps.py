@@ -10,7 +10,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import ClaimStep, CompleteStep, StepAttempt, StepError
+from workflow_engine.model.commands import ClaimStep, StepAttempt, StepError
 from workflow_engine.model.events import Event
 from workflow_engine.model.records import AttemptTimes, Claim, ClaimedStep, Completion, RunTimes
 from workflow_engine.model.step import StepState
@@ -36,6 +36,7 @@ _FIND_GIVEN_AWAY = statement("find_given_away")
 _FIND_RUNNING = statement("find_running")
 _IS_CURRENT = statement("is_current")
 _HOLD_ATTEMPT = statement("hold_attempt")
+_FIND = statement("find_step")
 _FORGIVEN = statement("forgiven_attempts")
 
 _DOUBLINGS: Final = 7
@@ -62,6 +63,8 @@ class PlannedWrite:
 class Settle(IntEnum):
     """What a step's row says about its run, so that who ends the step need not read the run."""
 
+    PAUSED = -1
+    """The run is paused: what a step sets free waits, and whoever ends one asks whether the run is over."""
     NO = 0
     """The run goes well: its last sink finishes it."""
     ASK = 1
@@ -70,6 +73,28 @@ class Settle(IntEnum):
     """The run fails or is cancelled as soon as nothing of it runs: no attempt is tried again."""
     STOPPING = 3
     """Nor may those that run go on: the run has timed out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """A step's result, and of which attempt."""
+
+    of: StepAttempt
+    result: str
+    """JSON text."""
+    was: str = StepState.RUNNING.value
+    """Where the attempt is; elsewhere it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStep:
+    """A step as whoever resolves it by hand must know it."""
+
+    state: StepState
+    attempt: int
+    settle: Settle
+    result: str | None
+    """JSON text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,26 +172,34 @@ class Steps:
         return ClaimedStep(input=row.input, results=results, claim=as_claim(row))
 
     def complete(
-        self, command: CompleteStep, planned: PlannedWrite, completed: Event, succeeded: Event | None, *, settle: bool
+        self,
+        success: Success,
+        planned: PlannedWrite,
+        completed: Event,
+        succeeded: Event | None,
+        *,
+        settle: Settle = Settle.NO,
     ) -> Completion | None:
-        """Record a success and dispatch the bodies it completes; None if the attempt is not running.
+        """Record a success and dispatch the bodies it completes; None if the attempt is not where it was.
 
-        ``succeeded`` is the event of the run's end, in case the step is the last sink.
+        ``succeeded`` is the event of the run's end, in case the step is the last sink. ``settle`` is what the step's
+        row says.
         """
         row = (
             hot_cursor(self._connection)
             .execute(
                 _COMPLETE,
                 {
-                    "run_id": command.run_id,
-                    "position": command.position,
-                    "attempt": command.attempt,
-                    "result": command.result,
-                    "settle": settle,
+                    **_key(success.of),
+                    "was": success.was,
+                    "result": success.result,
+                    "settle": settle is not Settle.NO,
+                    "hold": settle is Settle.PAUSED,
                     "children": planned.children,
                     "sink": planned.is_sink,
                     "step": planned.step,
                     "completed": completed.data,
+                    "completed_name": completed.name,
                     "cause": completed.as_cause,
                     "child_names": planned.child_names,
                     "child_data": planned.child_dispatched,
@@ -277,10 +310,15 @@ class Steps:
         row = self._connection.execute(_IS_CURRENT, _key(command)).fetchone()
         return bool(row and row.current)
 
-    def hold_attempt(self, command: StepAttempt) -> bool | None:
-        """Hold a running attempt; return whether its run fails or is cancelled; None if it is not running."""
+    def hold_attempt(self, command: StepAttempt) -> Settle | None:
+        """Hold a running attempt; return what its row says about its run; None if it is not running."""
         row = self._connection.execute(_HOLD_ATTEMPT, _key(command)).fetchone()
-        return None if row is None else bool(row.ending)
+        return None if row is None else Settle(row.settle)
+
+    def find(self, run_id: RunId, position: int) -> FoundStep:
+        """Return a held step of a run."""
+        (row,) = self._connection.execute(_FIND, {"run_id": run_id, "position": position}).fetchall()
+        return FoundStep(**{**row._asdict(), "state": StepState(row.state), "settle": Settle(row.settle)})
 
     def forgiven(self, command: StepAttempt) -> int:
         """Return how many attempts of a step count no more."""

@@ -16,6 +16,7 @@ from workflow_engine.store.statements import statement
 _TAKE_DUE = statement("take_due_timers")
 _NEXT = statement("next_timer")
 _SET = statement("set_timer")
+_SET_FOR_RUN = statement("set_run_timer")
 _SET_ATTEMPT = statement("set_attempt_timers")
 _MOVE_ATTEMPT = statement("move_attempt_timer")
 _DROP_ATTEMPT = statement("drop_attempt_timers")
@@ -61,6 +62,10 @@ class Timers:
                 "data": None if timer.data is None else json.dumps(timer.data),
             },
         )
+
+    def set_for_run(self, kind: TimerKind, run_id: RunId, delay: timedelta) -> None:
+        """Set a timer of a run."""
+        self._connection.execute(_SET_FOR_RUN, {"kind": kind.value, "run_id": run_id, "delay": delay})
 
     def set_attempt(self, attempt: StepAttempt, seconds: Mapping[TimerKind, float]) -> None:
         """Set timers of an attempt, each so many seconds from now."""

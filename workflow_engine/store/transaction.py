@@ -22,6 +22,7 @@ from workflow_engine.store.gauges import Gauges
 from workflow_engine.store.partitions import Partitions
 from workflow_engine.store.plans import Plans
 from workflow_engine.store.readiness import Readiness
+from workflow_engine.store.rerunning import Rerunning
 from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.run_batches import RunBatches
 from workflow_engine.store.run_details import RunDetails
@@ -133,6 +134,11 @@ class Transaction:
     def retrying(self) -> Retrying:
         """Runs whose failed steps are retried."""
         return Retrying(self.connection)
+
+    @cached_property
+    def rerunning(self) -> Rerunning:
+        """Runs that do part of an earlier one again."""
+        return Rerunning(self.connection)
 
     @cached_property
     def step_dead_letters(self) -> StepDeadLetters:

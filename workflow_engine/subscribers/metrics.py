@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics.instrument import Instrument
 from workflow_engine.model.records import EventRecord
-from workflow_engine.model.run import RUN_STATE_AFTER, RunState
+from workflow_engine.model.run import RunState, run_state_after
 from workflow_engine.model.step import STEP_STATE_AFTER, StepState
 from workflow_engine.relay.subscriber import Subscriber
 
@@ -67,7 +67,7 @@ class EventMeter:
 
     def _measure(self, event: EventRecord) -> None:
         self._count(instruments.EVENTS, {"name": event.name})
-        if (run_state := RUN_STATE_AFTER.get(event.name)) is not None:
+        if (run_state := run_state_after(event.name, event.data)) is not None:
             self._count_run(event, run_state)
         elif (step_state := STEP_STATE_AFTER.get(event.name)) is not None:
             self._count_step(event, step_state)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -118,7 +119,7 @@ def test_the_port_shows_an_instrument_as_it_is_declared(metrics: Metrics, instru
 
 
 def test_every_event_of_a_run_or_step_has_its_state() -> None:
-    move_no_run = {"run.stale", "run.due_soon", "run.overdue", "run.rescheduled"}
+    move_no_run = {"run.stale", "run.due_soon", "run.overdue", "run.rescheduled", "run.repeated"}
     assert RUN_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("run.")} - move_no_run
     assert STEP_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("step.")} - {"step.discarded"}
 
@@ -269,8 +270,12 @@ def test_as_many_steps_as_have_names_keep_every_state(page_after: Callable[..., 
     """OpenTelemetry has a limit of its own, which is lower than their product."""
     page = page_after(*(an_event(name, step=f"s{number}") for number in range(1_100) for name in STEP_STATE_AFTER))
 
-    assert page.value("wfe_steps_total", **OF_THE_RUN, step="s999", state="succeeded") == 1
-    assert page.value("wfe_steps_total", **dict.fromkeys(OF_THE_STEP, "other"), state="succeeded") == 100
+    ways = Counter(str(state) for state in STEP_STATE_AFTER.values())
+    assert page.value("wfe_steps_total", **OF_THE_RUN, step="s999", state="succeeded") == ways["succeeded"]
+    assert (
+        page.value("wfe_steps_total", **dict.fromkeys(OF_THE_STEP, "other"), state="succeeded")
+        == 100 * ways["succeeded"]
+    )
     assert not any("overflow" in label for each in page.families["wfe_steps"].samples for label in each.labels)
 
 

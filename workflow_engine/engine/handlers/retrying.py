@@ -18,6 +18,8 @@ from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.event_log import Fact
 from workflow_engine.store.retrying import LockedStep
+from workflow_engine.store.runs import LockedRun
+from workflow_engine.store.steps import Settle
 
 _MAY_GO_ON: Final = frozenset({RunState.FAILED, RunState.RUNNING, RunState.PAUSED})
 
@@ -47,20 +49,29 @@ def retry_steps(command: RetrySteps, scope: Scope) -> Outcome:
         raise NotDead(f"run {command.run_id}", run.state)
     plan = scope.plan(run.plan_id)
     wanted = _wanted(command, plan, steps, run.state)
+    if not wanted:
+        return Outcome(value=Retried(requeued=(), restored=()))
     _close(command, plan, wanted, scope)
+    return Outcome(value=bring_back(command, run, steps, wanted, scope))
+
+
+def bring_back(
+    command: RetrySteps, run: LockedRun, steps: Sequence[LockedStep], wanted: Collection[int], scope: Scope
+) -> Retried:
+    """Make held steps that had failed ready, and with them what ended because of them; a failed run goes on."""
+    plan = scope.plan(run.plan_id)
     back = way_back(plan, steps, wanted)
     scope.tx.retrying.requeue(command.run_id, [step.position for step in back.requeued])
     scope.tx.retrying.restore(command.run_id, back.restored)
-    scope.tx.retrying.reset_settle(command.run_id, back.level)
+    level = Settle.PAUSED if run.state is RunState.PAUSED else back.level
+    scope.tx.retrying.reset_settle(command.run_id, level)
     scope.tx.retrying.go_on(command.run_id, sinks=back.sinks_left, error=back.error)
     events = _steps_events(command, plan, steps, back)
     if run.state is RunState.FAILED:
         resumed = publisher.run_retried(plan, steps=len(wanted), reason=command.reason, actor=command.actor)
         events = [resumed, *events]
     scope.publish(command.run_id, *events)
-    return Outcome(
-        value=Retried(requeued=plan.names(step.position for step in back.requeued), restored=plan.names(back.restored))
-    )
+    return Retried(requeued=plan.names(step.position for step in back.requeued), restored=plan.names(back.restored))
 
 
 def discard_steps(command: DiscardSteps, scope: Scope) -> Outcome:
@@ -94,7 +105,7 @@ def _wanted(command: RetrySteps, plan: Plan, steps: Sequence[LockedStep], state:
     for step in steps:
         if step.position in command.positions and step.position not in failed:
             raise NotDead(f"step {plan[step.position].name!r} of run {command.run_id}", step.state)
-    if not failed:
+    if not failed and state is RunState.FAILED:  # it timed out
         raise NotDead(f"run {command.run_id}", state)
     return set(command.positions) or failed
 

@@ -10,10 +10,11 @@ from workflow_engine.engine.outcome import Outcome
 from workflow_engine.engine.plan_cache import dispatches
 from workflow_engine.errors import IdempotencyConflict, InvalidInput
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import CancelRun, StepError, SubmitRun
+from workflow_engine.model.commands import CancelRun, StepAttempt, StepError, SubmitRun
 from workflow_engine.model.events import Event
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
+from workflow_engine.model.timers import Timer, TimerKind
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.runs import RootSteps
 from workflow_engine.store.steps import HeldStep, Settle
@@ -108,8 +109,33 @@ def cancel_run(command: CancelRun, scope: Scope) -> Outcome:
     scope.publish(command.run_id, publisher.run_cancelling(command.reason, command.actor, running))
     plan = scope.plan(run.plan_id)
     end_unstarted(command.run_id, held, plan, "the run was cancelled", scope)
+    if running:
+        grace = scope.grace if command.grace is None else command.grace
+        scope.tx.timers.set_for_run(TimerKind.CANCEL_GRACE, command.run_id, grace)
     settle_run(command.run_id, scope)
     return Outcome(value=True)
+
+
+def stop_cancelled(timers: Sequence[Timer], scope: Scope) -> tuple[Dispatch, ...]:
+    """End what still runs of cancelled runs; their workers see at the next heartbeat that it is no longer theirs."""
+    run_ids = list(dict.fromkeys(timer.run_id for timer in timers if timer.run_id is not None))
+    for run_id in scope.tx.runs.find_cancelling(run_ids):
+        held = scope.tx.steps.lock_unfinished(run_id)
+        run = scope.tx.runs.lock(run_id)
+        if run is None or run.state is not RunState.CANCELLING:
+            continue  # what ran has stopped while we waited for its row
+        for step in held:
+            _stop(StepAttempt(plan_id=run.plan_id, run_id=run_id, position=step.position, attempt=step.attempt), scope)
+        settle_run(run_id, scope)
+    return ()
+
+
+def _stop(attempt: StepAttempt, scope: Scope) -> None:
+    times = scope.tx.steps.end(attempt, StepState.CANCELLED)
+    if times is not None:
+        name = scope.plan(attempt.plan_id)[attempt.position].name
+        because = "it went on after the run was cancelled"
+        scope.publish(attempt.run_id, publisher.step_cancelled(name, because, attempt.attempt, times))
 
 
 def expire_runs(run_ids: Sequence[RunId], scope: Scope) -> None:
@@ -117,7 +143,7 @@ def expire_runs(run_ids: Sequence[RunId], scope: Scope) -> None:
     for run_id in scope.tx.runs.find_expired(run_ids):
         held = scope.tx.steps.lock_unfinished(run_id)
         run = scope.tx.runs.lock(run_id)
-        if run is not None and scope.tx.runs.move(run_id, RunTrigger.EXPIRE):
+        if run is not None and run.times.started_at is None and scope.tx.runs.move(run_id, RunTrigger.EXPIRE):
             plan = scope.plan(run.plan_id)
             scope.publish(run_id, publisher.run_expired(plan, run.times))
             end_unstarted(run_id, held, plan, "the run expired", scope)

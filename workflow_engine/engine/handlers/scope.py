@@ -61,6 +61,8 @@ class Scope:
     """How many ready steps it makes sense to take for sending; None: any number."""
     aging: timedelta = timedelta(0)
     """How long a ready step waits before it is more urgent by a rank; 0: it never is."""
+    grace: timedelta = timedelta(seconds=30)
+    """How long what runs of a cancelled run may go on, unless the cancel says otherwise."""
     _causes: dict[RunId, str] = field(default_factory=dict)
 
     def plan(self, plan_id: int) -> Plan:

@@ -26,7 +26,7 @@ from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.event_log import Fact
-from workflow_engine.store.steps import Settle
+from workflow_engine.store.steps import Settle, Success
 
 
 def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
@@ -64,36 +64,37 @@ def repair_step(command: StepAttempt, scope: Scope) -> Outcome:
 
 def complete_step(command: CompleteStep, scope: Scope) -> Outcome | None:
     """Record a success of a run that goes well, in one statement; None if that is not what it is."""
-    return _complete(command, scope, settle=False)
+    return _complete(command, scope)
 
 
 def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
-    """Record a success of a failing or cancelled run, and finish the run if this was the last step.
+    """Record a success of a paused, failing or cancelled run, and finish the run if this was the last step.
 
     If it is neither, it was recorded before: the worker lost its connection between the commit and the answer, say, and
     asks again. Then what the first time set free may still have to be sent.
     """
-    ending = scope.tx.steps.hold_attempt(command)
-    # Not ending: what had failed of the run was requeued since the hot statement looked.
-    outcome = None if ending is None else _complete(command, scope, settle=ending)
+    settle = scope.tx.steps.hold_attempt(command)
+    # It may say no: what had failed of the run was requeued, or the run resumed, since the hot statement looked.
+    outcome = None if settle is None else _complete(command, scope, settle)
     if outcome is None:
         return repair_step(command, scope)
     scope.begin_moment()  # its event has one of its own: what follows from it comes after that
-    if ending:
+    if settle:
         settle_run(command.run_id, scope)
     return outcome
 
 
-def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome | None:
+def _complete(command: CompleteStep, scope: Scope, settle: Settle = Settle.NO) -> Outcome | None:
     planned = scope.plans.planned_write(command.plan_id, command.position, scope.tx)
     plan, claim = scope.plan(command.plan_id), command.claim
     completed = publisher.step_completed(planned.step, command.attempt, claim.attempt_times, command.seconds)
     succeeded = publisher.run_succeeded(plan, claim.run_times) if planned.is_sink else None
-    completion = scope.tx.steps.complete(command, planned, completed, succeeded, settle=settle)
+    success = Success(of=command, result=command.result)
+    completion = scope.tx.steps.complete(success, planned, completed, succeeded, settle=settle)
     if completion is None:
         return None
     told = _envelope(command, plan, claim)
-    scope.tell(told, completion.occurred_at, lambda: _done(plan, completed, succeeded, completion))
+    scope.tell(told, completion.occurred_at, lambda: what_completed(plan, completed, succeeded, completion))
     free = [(position, 1) for position in completion.dispatched]
     return Outcome(
         value=completion,
@@ -101,9 +102,10 @@ def _complete(command: CompleteStep, scope: Scope, *, settle: bool) -> Outcome |
     )
 
 
-def _done(
+def what_completed(
     plan: Plan, completed: Event, succeeded: Event | None, completion: Completion
 ) -> Iterator[tuple[Event, str | None]]:
+    """Yield what the statement that completes a step has told the log, each event with what led to it."""
     yield completed, None
     for position in completion.dispatched:
         child = plan[position]

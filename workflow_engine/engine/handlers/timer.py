@@ -10,7 +10,7 @@ from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.handlers.deadline import remind, tell_overdue, time_out_runs
 from workflow_engine.engine.handlers.overdue import fail_overtime, fail_silent
 from workflow_engine.engine.handlers.readiness import hand_out
-from workflow_engine.engine.handlers.run import expire_runs
+from workflow_engine.engine.handlers.run import expire_runs, stop_cancelled
 from workflow_engine.engine.handlers.schedule import fire_schedules
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.handlers.waiting import wake_steps
@@ -79,6 +79,7 @@ _FIRE: Final[Mapping[TimerKind, Fire]] = {
     TimerKind.REMINDER: remind,
     TimerKind.OVERDUE: tell_overdue,
     TimerKind.RUN_TIMEOUT: time_out_runs,
+    TimerKind.CANCEL_GRACE: stop_cancelled,
 }
 
 KINDS: Final = tuple(kind.value for kind in _FIRE)

@@ -1,16 +1,18 @@
 -- complete_step.sql: record a success, count it at every join it feeds, dispatch the bodies it completes, and finish
 -- the run if it was the last sink. One statement, so one durable commit.
--- No row comes back if the attempt is not running (a late or repeated message), or if `settle` is not as expected:
--- a step of a run that has seen a failure or a cancel is completed with settle = true, and the caller then asks whether
--- the run is over.
+-- No row comes back if the attempt is not running (a late or repeated message; or not where somebody who resolves it by
+-- hand found it), or if `settle` is not as expected: a step of a run that has seen a failure, a cancel or a pause is
+-- completed with settle = true, and the caller then asks whether the run is over. With `hold` the bodies are ready, and
+-- wait for their run to be resumed.
 WITH done AS (
     UPDATE steps
-       SET state = 'succeeded', result = %(result)s::json, error = NULL, finished_at = clock_timestamp()
+       SET state = 'succeeded', result = %(result)s::json, error = NULL, finished_at = clock_timestamp(),
+           ready_at = NULL
      WHERE run_id = %(run_id)s
        AND position = %(position)s
        AND attempt = %(attempt)s
-       AND state = 'running'
-       AND (settle > 0) = %(settle)s
+       AND state = %(was)s
+       AND (settle <> 0) = %(settle)s
  RETURNING finished_at
 ), held AS (
     SELECT steps.position
@@ -23,15 +25,16 @@ WITH done AS (
 ), counted AS (
     UPDATE steps
        SET missing = steps.missing - 1,
-           state = CASE WHEN steps.missing = 1 THEN 'dispatched' ELSE steps.state END,
-           attempt = CASE WHEN steps.missing = 1 THEN 1 ELSE steps.attempt END,
-           dispatched_at = CASE WHEN steps.missing = 1 THEN done.finished_at END
+           state = CASE WHEN steps.missing > 1 THEN steps.state WHEN %(hold)s THEN 'ready' ELSE 'dispatched' END,
+           attempt = CASE WHEN steps.missing > 1 OR %(hold)s THEN steps.attempt ELSE 1 END,
+           dispatched_at = CASE WHEN steps.missing = 1 AND NOT %(hold)s THEN done.finished_at END,
+           ready_at = CASE WHEN steps.missing = 1 AND %(hold)s THEN done.finished_at END
       FROM done
      WHERE steps.run_id = %(run_id)s
        AND steps.position = ANY(%(children)s::integer[])  -- by key, not by a join: a run may have 10,000 rows
        AND steps.state = 'waiting'
        AND (SELECT count(*) FROM held) >= 0               -- every lock is held before the first change
- RETURNING steps.position, steps.missing = 0 AS dispatched
+ RETURNING steps.position, steps.missing = 0 AND NOT %(hold)s AS dispatched
 ), finished AS (
     UPDATE runs
        SET sinks_left = runs.sinks_left - 1,
@@ -52,7 +55,8 @@ WITH done AS (
       FROM done
       JOIN runs ON runs.id = %(run_id)s
      CROSS JOIN LATERAL (
-           SELECT 'step.completed' AS name, %(step)s::text AS step, %(attempt)s::integer AS attempt, NULL AS cause,
+           SELECT %(completed_name)s AS name, %(step)s::text AS step,
+                  CASE WHEN %(was)s IN ('running', 'suspended') THEN %(attempt)s::integer END AS attempt, NULL AS cause,
                   %(completed)s::jsonb AS data
             UNION ALL
            SELECT 'step.dispatched', child.name, 1, %(cause)s, child.data

@@ -14,6 +14,7 @@ WITH due AS (
       JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position
      WHERE steps.ready_at <= clock_timestamp()
        AND steps.state IN ('ready', 'retrying')
+       AND steps.settle >= 0                -- below 0: its run was paused, perhaps since this statement began
        AND (%(run_ids)s::uuid[] IS NULL OR steps.run_id = ANY(%(run_ids)s::uuid[]))
      ORDER BY priority DESC, steps.ready_at
      LIMIT %(limit)s

@@ -1,5 +1,5 @@
--- hold_attempt.sql: hold a running attempt and say whether its run fails or is cancelled; no row if it does not run.
-SELECT settle > 0 AS ending
+-- hold_attempt.sql: hold a running attempt and say what its row says about its run; no row if it does not run.
+SELECT settle
   FROM steps
  WHERE run_id = %(run_id)s
    AND position = %(position)s

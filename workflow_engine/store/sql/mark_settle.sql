@@ -4,3 +4,4 @@ UPDATE steps
  WHERE run_id = %(run_id)s
    AND finished_at IS NULL
    AND settle < %(level)s
+   AND (settle >= 0 OR %(level)s > 1)     -- below 0: the run is paused, and whoever ends a step of it asks anyway

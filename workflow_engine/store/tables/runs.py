@@ -87,6 +87,7 @@ runs = Table(
     Column("initiator", String(200)),
     Column("traceparent", Text),
     Column("schedule_id", BigInteger),
+    Column("rerun_of", Uuid),
     Column("error", JSONB),
     Column("sinks_left", Integer, nullable=False),
     _moment("created_at", nullable=False, server_default=NOW),

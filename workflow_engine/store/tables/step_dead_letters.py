@@ -26,7 +26,7 @@ step_dead_letters = Table(
     Column("closed_at", _MOMENT),
     Column("closed_by", Text),
     Column("reason", Text),
-    CheckConstraint("state IN ('dead', 'discarded', 'requeued')", name="state"),
+    CheckConstraint("state IN ('dead', 'discarded', 'requeued', 'resolved')", name="state"),
     CheckConstraint("(state = 'dead') = (closed_at IS NULL)", name="closed_iff_not_dead"),
     # page of dead letters: the newest dead ones of a namespace, or of one of its workflows; count_dead_steps.sql
     Index("step_dead_letters_dead_idx", "namespace", "failed_at", "run_id", "position", postgresql_where=_DEAD),
