@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Depends, FastAPI
 
 from workflow_engine.api.dependencies import no_unknown_parameters
+from workflow_engine.api.document import document_problems
 from workflow_engine.api.parts import Parts
 from workflow_engine.api.problems import answer_problems
 from workflow_engine.api.routes import (
@@ -55,6 +56,7 @@ def create_api(parts: Parts) -> FastAPI:
     answer_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(no_unknown_parameters)])
+    document_problems(app)
     return app
 
 

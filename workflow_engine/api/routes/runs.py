@@ -25,7 +25,11 @@ router = APIRouter(prefix="/v1", tags=["runs"])
 RunId = Annotated[str, Path(description="The run's id.")]
 
 
-@router.post("/workflows/{name}/runs", status_code=HTTPStatus.CREATED)
+@router.post(
+    "/workflows/{name}/runs",
+    status_code=HTTPStatus.CREATED,
+    responses={200: {"model": Submitted, "description": "The run that the `Idempotency-Key` belongs to."}},
+)
 def submit_run(
     name: Annotated[str, Path(description="The workflow's name.")],
     body: RunRequest,
