@@ -3,6 +3,7 @@
 import click
 
 from workflow_engine.cli.actor import actor_option
+from workflow_engine.cli.bulk import bulk
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.explaining import explain
 from workflow_engine.cli.failures import FAILURE
@@ -32,6 +33,7 @@ def runs() -> None:
 
 
 runs.add_command(list_runs)
+runs.add_command(bulk)
 runs.add_command(explain)
 runs.add_command(reschedule)
 for command in (cancel, pause, resume, retry, rerun, resolve):

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from workflow_engine.client.batch import BATCH_LIMIT, OneMoment, RunToSubmit, numbered
+from workflow_engine.client.bulk import RunsInBulk
 from workflow_engine.client.dead_letters import DeadLetters
 from workflow_engine.client.definitions import Definitions
 from workflow_engine.client.handle import RunHandle
@@ -307,6 +308,11 @@ class WorkflowClient:
     def definitions(self) -> Definitions:
         """The workflows of this namespace."""
         return Definitions(self._store, self._registry, namespace=self._namespace)
+
+    @cached_property
+    def in_bulk(self) -> RunsInBulk:
+        """The same done to many runs."""
+        return RunsInBulk(self._lists, self._handle)
 
     @cached_property
     def schedules(self) -> Schedules:
