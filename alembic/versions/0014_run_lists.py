@@ -59,6 +59,9 @@ BEGIN
     IF run.schedule_id IS NOT NULL THEN
         RETURN NEXT wfe_label(run.namespace, 'schedule', to_jsonb(run.schedule_id));
     END IF;
+    IF run.due_at IS NOT NULL THEN
+        RETURN NEXT wfe_label(run.namespace, 'due', to_jsonb(true));
+    END IF;
     IF run.correlation_id <> run.id::text THEN
         RETURN NEXT wfe_label(run.namespace, 'correlation', to_jsonb(run.correlation_id));
     END IF;
@@ -83,7 +86,7 @@ END $$
 
 HAS_LABELS = (
     "({row}.tags <> '{{}}' OR {row}.metadata <> '{{}}' OR {row}.agent IS NOT NULL OR {row}.initiator IS NOT NULL "
-    "OR {row}.schedule_id IS NOT NULL OR {row}.correlation_id <> {row}.id::text)"
+    "OR {row}.schedule_id IS NOT NULL OR {row}.due_at IS NOT NULL OR {row}.correlation_id <> {row}.id::text)"
 )
 """Asked before the function is called: a run that has none costs a comparison."""
 
@@ -128,8 +131,9 @@ def create_triggers() -> None:
         f"WHEN ({HAS_LABELS.format(row='NEW')}) EXECUTE FUNCTION wfe_label_run()"
     )
     op.execute(
-        "CREATE TRIGGER runs_relabelled AFTER UPDATE OF tags, metadata, agent ON runs FOR EACH ROW "
-        "WHEN (OLD.tags <> NEW.tags OR OLD.metadata <> NEW.metadata OR OLD.agent IS DISTINCT FROM NEW.agent) "
+        "CREATE TRIGGER runs_relabelled AFTER UPDATE OF tags, metadata, agent, due_at ON runs FOR EACH ROW "
+        "WHEN (OLD.tags <> NEW.tags OR OLD.metadata <> NEW.metadata OR OLD.agent IS DISTINCT FROM NEW.agent "
+        "OR OLD.due_at IS DISTINCT FROM NEW.due_at) "
         "EXECUTE FUNCTION wfe_label_run()"
     )
     op.execute(

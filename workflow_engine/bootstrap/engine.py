@@ -28,6 +28,7 @@ from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.audit_desk import AuditDesk
+from workflow_engine.engine.background import Background
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.engine.circuit_gauges import circuit_gauges
 from workflow_engine.engine.event_bell import EventBell
@@ -140,7 +141,13 @@ class Engine:
             grace=timedelta(seconds=self.settings.cancel_grace_seconds),
             announcer=self._announcer,
             room=self.dispatcher.room,
+            background=self._background,
         )
+
+    @cached_property
+    def _background(self) -> Background:
+        """Sends the many steps of a batch."""
+        return Background()
 
     @cached_property
     def event_bell(self) -> EventBell:
@@ -289,7 +296,9 @@ class Engine:
         return open_metrics(host=settings.metrics_host, port=settings.metrics_port, exposed=self._exposes_metrics)
 
     def close(self) -> None:
-        """Give back what this process opened."""
+        """Send what is left to send, and give back what this process opened."""
+        if (background := self.__dict__.get("_background")) is not None:
+            background.close()
         if (metrics := self.__dict__.get("metrics")) is not None:
             metrics.close()
         for name in ("event_bell", "inline"):

@@ -134,6 +134,9 @@ class WorkflowClient:
     ) -> list[RunHandle]:
         """Store up to 1,000 runs in one transaction, and start them: all of them, or none.
 
+        If they are many, the broker is told of them after the return; should this process die before that, coordinators
+        find what it was not told.
+
         Args:
             workflow: as for ``submit``.
             inputs: one input for each run.
@@ -144,7 +147,7 @@ class WorkflowClient:
             InvalidInput: an input is refused; the message names its index. Nothing is stored.
         """
         if "idempotency_key" in options:
-            raise InvalidInput("idempotency_key", "names one run; submit_many makes many")
+            raise InvalidInput("idempotency_key", "names one run; submit_batch takes one for each")
         checked = self._submitting.options(options)
         commands = []
         for index, value in enumerate(inputs):

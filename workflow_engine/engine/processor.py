@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from workflow_engine.engine.announcer import Announcer
+from workflow_engine.engine.background import Background
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
 from workflow_engine.engine.handlers import deadline as deadline_handlers
 from workflow_engine.engine.handlers import pausing as pause_handlers
@@ -30,6 +32,9 @@ from workflow_engine.plan.compiler import difference
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.transaction import Store, Transaction, readable_errors
 
+MANY: Final = 100
+"""Steps for which nobody waits while they are sent, if they are so many."""
+
 
 class Processor:
     """Executes commands."""
@@ -44,10 +49,12 @@ class Processor:
         grace: timedelta = timedelta(seconds=30),
         announcer: Announcer | None = None,
         room: Callable[[], int | None] = lambda: None,
+        background: Background | None = None,
     ) -> None:
         """Change state in ``store``, send steps through ``dispatcher``, say through ``announcer`` what happened.
 
-        ``room`` tells how many ready steps it makes sense to take at a moment; None is any number.
+        ``room`` tells how many ready steps it makes sense to take at a moment; None is any number. With ``background``,
+        who submits many runs does not wait for the broker.
         """
         self._store = store
         self._dispatcher = dispatcher
@@ -56,6 +63,7 @@ class Processor:
         self._grace = grace
         self._announcer = announcer or Announcer()
         self._room = room
+        self._background = background
         self._plans = PlanCache()
 
     def execute(self, command: Command) -> Any:
@@ -72,6 +80,8 @@ class Processor:
     def execute_all(self, submits: Sequence[commands.SubmitRun]) -> list[Any]:
         """Submit several runs in one transaction, then send their roots; return the answers in order.
 
+        The roots of many are sent after the return. Should this process die before, they are found as lost messages.
+
         Raises:
             IdempotencyConflict: a key belongs to a run with another input; nothing is stored.
             DatabaseUnavailable: nothing is stored.
@@ -82,7 +92,10 @@ class Processor:
             return submitting_handlers.submit_runs(submits, scope), scope.told
 
         outcome, told = self._store.transact(work)
-        self.send(outcome.dispatches)
+        if self._background is None or len(outcome.dispatches) < MANY:
+            self.send(outcome.dispatches)
+        else:
+            self._background.do(partial(self.send, outcome.dispatches))
         self._announcer.announce(told)
         answers: list[Any] = outcome.value
         return answers

@@ -2,11 +2,26 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, cast, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from workflow_engine.model.pages import Place
@@ -17,6 +32,8 @@ from workflow_engine.store.tables.schedules import schedules
 
 _OPEN: Final = "open"
 _IS_OPEN: Final = frozenset({RunState.PENDING, RunState.RUNNING})
+_COMPARED: Final = ("id", "created_at", "namespace", "state", "schedule_id")
+"""Columns that conditions may be about, beside those that every list has."""
 _LABELS_ASKED: Final = 5
 """Of a filter's metadata: values by which runs are looked for. The others are only compared."""
 
@@ -45,18 +62,37 @@ class Driver:
 
     def candidates(self, question: RunQuestion, limit: int) -> Select[Any]:
         """Return the first ``limit`` that it finds in the order of the list; any, if it does not know that order."""
-        query = self._found()
+        return self._first(self.branches, question, limit)
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it comes by the rows of the runs themselves: to find each by its id costs several times as much."""
+        return all(branch.get_final_froms() == [runs] for branch in self.branches)
+
+    def walked(self, question: RunQuestion, limit: int, columns: Sequence[Column[Any]]) -> FromClause:
+        """Return the same with ``columns`` of the runs, and what their conditions are about."""
+        wanted = list(dict.fromkeys([*columns, *(runs.c[name] for name in _COMPARED)]))
+        if self.is_direct:
+            whole = [branch.with_only_columns(*wanted) for branch in self.branches]
+            return self._first(whole, question, limit).subquery()
+        near = self.candidates(question, limit).subquery()
+        others = [column for column in wanted if column.name not in near.c]  # by those the order is known
+        return select(*near.c, *others).select_from(near.join(runs, runs.c.id == near.c.id)).subquery()
+
+    def _first(self, branches: Sequence[Select[Any]], question: RunQuestion, limit: int) -> Select[Any]:
+        if len(branches) > 1:  # each in order and bounded, so that PostgreSQL merges them and stops as soon as it may
+            found = union_all(*(self._first([each], question, limit) for each in branches)).subquery()
+            branches = [select(*found.c)]
+        (query,) = branches
         if self.is_ordered:
-            moment, run_id = query.selected_columns.created_at, query.selected_columns.id
-            is_newest = question.order is RunOrder.NEWEST
-            query = query.order_by(*((moment.desc(), run_id.desc()) if is_newest else (moment, run_id)))
+            columns = query.selected_columns
+            query = query.order_by(*in_order(question.order, columns.created_at, columns.id))
         return query.limit(_literal(limit))
 
-    def _found(self) -> Select[Any]:
-        if len(self.branches) == 1:
-            return self.branches[0]
-        found = union_all(*self.branches).subquery()
-        return select(found.c.id, found.c.created_at)
+
+def in_order(order: RunOrder, moment: Any, run_id: Any) -> tuple[Any, Any]:
+    """Return what to order by."""
+    return (moment.desc(), run_id.desc()) if order is RunOrder.NEWEST else (moment, run_id)
 
 
 def _literal(number: int) -> ColumnElement[int]:
@@ -182,6 +218,7 @@ def _by_moments(question: RunQuestion) -> Iterator[Driver]:
     if wanted.due_before is not None:
         query = _somewhere(ours, runs.c.due_at < wanted.due_before)
         yield Driver(name="due", branches=(query,), covers=frozenset({"due_before"}), is_ordered=False)
+        yield Driver(name="to do by", branches=(_of_label(question, "due", func.to_jsonb(true())),))
     if wanted.finished_after is not None or wanted.finished_before is not None:
         within: list[ColumnElement[bool]] = [runs.c.finished_at.is_not(None)]
         if wanted.finished_after is not None:
@@ -218,32 +255,32 @@ def _by_states(question: RunQuestion) -> Driver:
     )
 
 
-def conditions(question: RunQuestion) -> list[ColumnElement[bool]]:
-    """Return all that a run must fit, whichever way it was found."""
+def conditions(question: RunQuestion, run: Any) -> list[ColumnElement[bool]]:
+    """Return all that a run, given by its columns, must fit, whichever way it was found."""
     wanted = question.wanted
     same = ("workflow", "version", "agent", "initiator", "correlation_id", "idempotency_key")
-    found: list[ColumnElement[bool]] = [runs.c.namespace == question.namespace]
-    found += [runs.c[name] == said for name in same if (said := getattr(wanted, name)) is not None]
+    found: list[ColumnElement[bool]] = [run.namespace == question.namespace]
+    found += [run[name] == said for name in same if (said := getattr(wanted, name)) is not None]
     if wanted.states:
-        found.append(runs.c.state.in_([state.value for state in wanted.states]))
+        found.append(run.state.in_([state.value for state in wanted.states]))
     if wanted.tags:
-        found.append(runs.c.tags.contains(cast(list(wanted.tags), ARRAY(Text))))
+        found.append(run.tags.contains(cast(list(wanted.tags), ARRAY(Text))))
     if wanted.metadata:
-        found.append(runs.c.metadata.contains(cast(json.dumps(wanted.metadata), JSONB)))
+        found.append(run.metadata.contains(cast(json.dumps(wanted.metadata), JSONB)))
     if wanted.schedule is not None:
-        found.append(runs.c.schedule_id == _schedule(question))
+        found.append(run.schedule_id == _schedule(question))
     if wanted.title is not None:
-        found.append(func.strpos(func.lower(runs.c.title), func.lower(cast(wanted.title, Text))) > 0)
-    return found + _moments(wanted)
+        found.append(func.strpos(func.lower(run.title), func.lower(cast(wanted.title, Text))) > 0)
+    return found + _moments(wanted, run)
 
 
-def _moments(wanted: RunFilter) -> list[ColumnElement[bool]]:
+def _moments(wanted: RunFilter, run: Any) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    for name, column in (("created", runs.c.created_at), ("finished", runs.c.finished_at)):
+    for name, column in (("created", run.created_at), ("finished", run.finished_at)):
         if (after := getattr(wanted, f"{name}_after")) is not None:
             found.append(column >= after)
         if (before := getattr(wanted, f"{name}_before")) is not None:
             found.append(column < before)
     if wanted.due_before is not None:
-        found.append(runs.c.due_at < wanted.due_before)
+        found.append(run.due_at < wanted.due_before)
     return found

@@ -11,15 +11,13 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from workflow_engine.ids import RunId
 from workflow_engine.model.pages import Place
 from workflow_engine.model.records import RunSummary
-from workflow_engine.model.run_filter import RunOrder
-from workflow_engine.store.run_drivers import Driver, RunQuestion, bounds, conditions, drivers_for
+from workflow_engine.store.run_drivers import Driver, RunQuestion, bounds, conditions, drivers_for, in_order
 from workflow_engine.store.run_rows import SUMMARY_COLUMNS, WHOLE_COLUMNS, run_record, run_summary
-from workflow_engine.store.tables.runs import runs
 
-LOOK: Final = 2_500
-"""Runs that one page looks at, at most."""
-_FEW: Final = 1_000
-"""So many are few: to be read and sorted, and not worth looking for fewer."""
+LOOK: Final = 4_000
+"""Runs that one page looks at, at most, where it comes by them one after the other; if not, ``FEW``."""
+FEW: Final = 1_000
+"""So many are few: to be found one by one and sorted, and not worth looking for fewer."""
 _DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 _BOUNDS_OF_THE_WALK: Final = frozenset({"created_after", "created_before"})
 
@@ -30,6 +28,20 @@ class FoundRuns:
 
     runs: Sequence[RunSummary]
     next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a page is found."""
+
+    driver: Driver
+    is_whole: bool
+    """Whether a walk to the end of what it may look at misses nothing."""
+
+    @property
+    def depth(self) -> int:
+        """How many runs to look at."""
+        return LOOK if self.driver.is_direct and self.driver.is_ordered else FEW
 
 
 class RunSearch:
@@ -46,62 +58,53 @@ class RunSearch:
 
     def page(self, question: RunQuestion, limit: int, *, with_input: bool = False) -> FoundRuns:
         """Return the next runs that fit, at most ``limit``."""
-        driver = self._choose(question)
-        is_exact = question.wanted.said - _BOUNDS_OF_THE_WALK <= driver.covers
-        depth = max(LOOK, limit + 1) if driver.is_ordered else _FEW
-        near = driver.candidates(question, depth).subquery()
+        columns = WHOLE_COLUMNS if with_input else SUMMARY_COLUMNS
+        way = self._choose(question)
+        near = way.driver.walked(question, max(way.depth, limit + 1), columns)
         query = (
-            select(*(WHOLE_COLUMNS if with_input else SUMMARY_COLUMNS))
-            .select_from(near.join(runs, runs.c.id == near.c.id))
-            .where(*conditions(question), *bounds(question, near.c.created_at, near.c.id))
-            .order_by(*_order(near, question.order))
+            select(*(near.c[column.name] for column in columns))
+            .where(*conditions(question, near.c), *bounds(question, near.c.created_at, near.c.id))
+            .order_by(*in_order(question.order, near.c.created_at, near.c.id))
             .limit(limit + 1)
         )
         rows = self._all(query)
         found = [run_record(row) if with_input else run_summary(row) for row in rows[:limit]]
         if len(rows) > limit:
             return FoundRuns(runs=found, next=Place(moment=found[-1].created_at, run_id=found[-1].id))
-        far = None if is_exact or not driver.is_ordered else self._end_of_walk(driver, question, depth)
+        far = None if way.is_whole else self._end_of_walk(way.driver, question, max(way.depth, limit + 1))
         return FoundRuns(runs=found, next=far)
 
     def count(self, question: RunQuestion, most: int) -> int:
         """Return how many runs fit, or ``most`` if they are more; of one namespace, bounded by ``most`` alone."""
-        near = self._choose(question).candidates(question, most).subquery()
-        query = select(func.count()).select_from(near.join(runs, runs.c.id == near.c.id)).where(*conditions(question))
+        near = self._choose(question).driver.walked(question, most, SUMMARY_COLUMNS)
+        query = select(func.count()).select_from(near).where(*conditions(question, near.c))
         return int(self._all(query)[0][0])
 
-    def _choose(self, question: RunQuestion) -> Driver:
+    def _choose(self, question: RunQuestion) -> "_Way":
         drivers = drivers_for(question)
         said = question.wanted.said - _BOUNDS_OF_THE_WALK
         for driver in drivers:
             if driver.is_ordered and said <= driver.covers:
-                return driver  # all that it finds fits: there is no better way
+                return _Way(driver, is_whole=True)  # all that it finds fits: there is no better way
         counts = [
-            select(func.count())
-            .select_from(driver.candidates(question, _FEW + (not driver.is_ordered)).subquery())
-            .scalar_subquery()
-            .label(f"way_{number}")
-            for number, driver in enumerate(drivers)
+            select(func.count()).select_from(driver.candidates(question, FEW + 1).subquery()).scalar_subquery()
+            for driver in drivers
         ]
-        (numbers,) = self._all(select(*counts))
-        ways = [
-            (number, way)
-            for way, (number, driver) in enumerate(zip(numbers, drivers, strict=True))
-            if driver.is_ordered or number <= _FEW
-        ]
-        return drivers[min(ways)[1]]
+        (numbers,) = self._all(select(*(count.label(f"way_{place}") for place, count in enumerate(counts))))
+        few, way = min(
+            (min(number, FEW + 1), place)
+            for place, (number, driver) in enumerate(zip(numbers, drivers, strict=True))
+            if driver.is_ordered or number <= FEW
+        )
+        return _Way(drivers[way], is_whole=few <= FEW)
 
     def _end_of_walk(self, driver: Driver, question: RunQuestion, depth: int) -> Place | None:
         """Return where a walk ended that went as far as it may; None if there was nothing further."""
-        rows = self._all(driver.candidates(question, 1).offset(literal_column(str(depth - 1))))
+        rows = self._all(
+            driver.candidates(question, depth).limit(literal_column("1")).offset(literal_column(str(depth - 1)))
+        )
         return Place(moment=rows[0].created_at, run_id=RunId(str(rows[0].id))) if rows else None
 
     def _all(self, query: Select[Any]) -> list[Any]:
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         return self._connection.execute(str(compiled).encode(), dict(compiled.params)).fetchall()
-
-
-def _order(near: Any, order: RunOrder) -> Sequence[Any]:
-    if order is RunOrder.NEWEST:
-        return near.c.created_at.desc(), near.c.id.desc()
-    return near.c.created_at, near.c.id
