@@ -1,16 +1,17 @@
 """``wfe api``: the process that answers HTTP."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from workflow_engine.api.serving import address_of, listen, serve
-from workflow_engine.api.wiring import api_of
 from workflow_engine.bootstrap import Engine
 from workflow_engine.cli.attaching import settings_here
 from workflow_engine.cli.process import present, start_logging
 from workflow_engine.config import Settings
+from workflow_engine.errors import ConfigurationError
 
 
 @click.command()
@@ -39,19 +40,26 @@ def run_api(settings: Settings, *, ready_file: Path | None = None) -> None:
     Raises:
         ConfigurationError: a setting is missing or wrong, or the port is taken.
     """
+    require_api()
+    serving = import_module("workflow_engine.api.serving")  # FastAPI need not be there for other commands
     start_logging(settings)
     settings.require_broker_url()
     settings.require_database_url()
     settings.refuse_contradictions_of_api()
-    engine = Engine(settings, application_name="wfe api", exposes_metrics=True)
-    app = api_of(engine)
-    listening = listen(settings.api_host, settings.api_port)
     with ExitStack() as stack:
+        engine = stack.enter_context(closing(Engine(settings, application_name="wfe api", exposes_metrics=True)))
+        app = import_module("workflow_engine.api.wiring").api_of(engine)
+        listening = serving.listen(settings.api_host, settings.api_port)
 
         def when_up() -> None:
             stack.enter_context(present(ready_file))
-            address = address_of(listening)
+            address = serving.address_of(listening)
             click.echo(f"listening on {address} (documentation: {address}/docs)")
 
-        serve(app, listening, when_up=when_up)
-    engine.close()
+        serving.serve(app, listening, when_up=when_up)
+
+
+def require_api() -> None:
+    """Raise unless what the API needs is installed."""
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise ConfigurationError("the API is not installed: pip install 'celery-workflow-engine[api]'")

@@ -48,6 +48,7 @@ def demo(keep: bool, folder: Path | None, browser: bool) -> None:
             workflows=MODULES,
             variables=variables,
             working_folder=data,
+            has_api=False,
             # one in the environment is for some other process; two of ours would both want it
             metrics_port=0 if "WFE_METRICS_PORT" in os.environ else None,
         )

@@ -21,7 +21,7 @@ from workflow_engine.embedded.locking import is_held
 @click.option("--concurrency", type=click.IntRange(min=1), help="Steps at a time; one for each processor unless given.")
 @click.option("--keep-data/--no-keep-data", default=True, help="Keep the data (default), or start and end empty.")
 def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data: bool) -> None:
-    """Run PostgreSQL, Valkey, worker, coordinator, relay and Flower on free ports of this machine, until Ctrl-C.
+    """Run PostgreSQL, Valkey, worker, coordinator, relay, API and Flower on free ports of this machine, until Ctrl-C.
 
     Nothing has to be installed or configured. Other commands in this folder, and below it, then use these servers. A
     server whose URL is set (WFE_DATABASE_URL, WFE_BROKER_URL) is used instead of started.
@@ -53,8 +53,9 @@ def dev(workflows: str | None, folder: Path, concurrency: int | None, keep_data:
         database_url=settings.database_url,
         broker_url=settings.broker_url,
         metrics_port=settings.metrics_port,
+        api_port=settings.api_port if "api_port" in settings.model_fields_set else None,
     )
-    click.echo("starting PostgreSQL, Valkey, worker, coordinator, relay and Flower …")
+    click.echo("starting PostgreSQL, Valkey, worker, coordinator, relay, API and Flower …")
     try:
         Stack(wanted, announce, say=lambda sentence: click.echo(one_line(sentence), err=True)).run()
     finally:
@@ -73,6 +74,7 @@ def _tell(stack: Stack, loaded: list[str], seconds: float) -> None:
     click.echo(f"everything is up ({seconds:.1f} s)\n")
     print_facts(
         {
+            "  API": stack.api,
             "  Flower": stack.flower_url,
             "  PostgreSQL": stack.urls.database_url,
             "  Broker": stack.urls.broker_url,

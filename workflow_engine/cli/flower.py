@@ -52,13 +52,13 @@ def port_at_hand() -> int | None:
     return None if text is None else int(text)
 
 
-def choose_port(address: str, wanted: int | None) -> int:
+def choose_port(address: str, wanted: int | None, usual: int = USUAL_PORT) -> int:
     """Return the port asked for, else the usual one or the next that is free."""
     if wanted is not None:
         if address == LOOPBACK:
             require_port(wanted)
         return wanted
-    near = range(USUAL_PORT, USUAL_PORT + _NEIGHBOURS)
+    near = range(usual, usual + _NEIGHBOURS)
     return next((port for port in near if is_free(port) and _claim(port)), None) or free_port()
 
 

@@ -13,7 +13,7 @@ PROGRAM: Final = "wfe"
 
 _COMMANDS: Final = {
     "demo": ("workflow_engine.cli.demo:demo", "Boot everything, run real workflows, show the results, clean up."),
-    "dev": ("workflow_engine.cli.dev:dev", "Run servers, worker, coordinator, relay and Flower on this machine."),
+    "dev": ("workflow_engine.cli.dev:dev", "Run servers, worker, coordinator, relay, API and Flower here."),
     "workflows": ("workflow_engine.cli.workflows:workflows", "List workflows; draw their graphs."),
     "submit": ("workflow_engine.cli.submit:submit", "Start a run of a workflow."),
     "runs": ("workflow_engine.cli.runs:runs", "List, show, explain, watch and cancel runs."),

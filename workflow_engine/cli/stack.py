@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from workflow_engine.bootstrap import Engine
+from workflow_engine.cli.api import require_api
 from workflow_engine.cli.flower import choose_port, port_at_hand, require_flower
 from workflow_engine.config import Settings
 from workflow_engine.embedded.folders import tail
@@ -24,6 +25,8 @@ _PATIENCE_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _READY_FILE: Final = "coordinator.ready"
 _RELAY_FILE: Final = "relay.ready"
+_API_FILE: Final = "api.ready"
+_API_PORT: Final = 8000
 
 
 class NotUp(WorkflowEngineError):
@@ -40,13 +43,16 @@ class Specification:
     concurrency: int | None = None
     """Steps at a time; None leaves it to Celery: one for each processor."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """More for the environment of the worker, the coordinator, the relay and Flower."""
+    """More for the environment of the processes."""
     working_folder: Path | None = None
     database_url: str | None = None
     broker_url: str | None = None
     """Servers to use instead of starting some."""
     metrics_port: int | None = None
     """The worker's; the other processes have the next ones, for they cannot share it."""
+    has_api: bool = True
+    api_port: int | None = None
+    """By default 8000, or the next free one."""
 
 
 class Stack:
@@ -65,6 +71,7 @@ class Stack:
         then_stop: bool = False,
     ) -> None:
         require_flower()
+        self.api_url = _choose_api_url(wanted)
         self.folder = wanted.folder.absolute()
         self.flower_url = f"http://{LOOPBACK}:{choose_port(LOOPBACK, port_at_hand())}"
         self.workflows = tuple(wanted.workflows)
@@ -78,12 +85,12 @@ class Stack:
         self._thread = Thread(target=self._run_user, name="user", daemon=True)
         self._supervisor = Supervisor(
             self.folder,
-            _services(wanted, self.folder, self.flower_url),
+            _services(wanted, self.folder, self.flower_url, self.api_url),
             prepare=self._prepare,
             say=say,
             database_url=wanted.database_url,
             broker_url=wanted.broker_url,
-            links={"Flower": self.flower_url},
+            links={name: url for name, url in (("Flower", self.flower_url), ("API", self.api_url)) if url is not None},
             workflows=self.workflows,
         )
 
@@ -94,6 +101,11 @@ class Stack:
         if not port:
             return "off: set WFE_METRICS_PORT" if port is None else "on free ports, which the logs name"
         return f"http://{LOOPBACK}:{port}/metrics (worker), :{port + 1} (coordinator), :{port + 2} (relay)"
+
+    @property
+    def api(self) -> str | None:
+        """Where the API is, and its documentation; None where it does not run."""
+        return None if self.api_url is None else f"{self.api_url} (documentation: {self.api_url}/docs)"
 
     @property
     def logs(self) -> Path:
@@ -126,7 +138,7 @@ class Stack:
         return Engine(settings, application_name="wfe")
 
     def wait_until_up(self, engine: Engine) -> bool:
-        """Return once worker, coordinator, relay and Flower answer; False if everything stops before that.
+        """Return once worker, coordinator, relay, API and Flower answer; False if everything stops before that.
 
         Raises:
             NotUp: one of them does not, for a minute.
@@ -135,6 +147,7 @@ class Stack:
         missing: list[tuple[str, Callable[[], bool]]] = [
             ("coordinator", (self.folder / _READY_FILE).exists),
             ("relay", (self.folder / _RELAY_FILE).exists),
+            ("api", lambda: self.api_url is None or (self.folder / _API_FILE).exists()),
             ("flower", self._flower_answers),
             ("worker", lambda: bool(engine.app.control.ping(timeout=0.5))),
         ]
@@ -148,7 +161,7 @@ class Stack:
 
     def _prepare(self, urls: Urls) -> None:
         self.urls = urls
-        for name in (_READY_FILE, _RELAY_FILE):
+        for name in (_READY_FILE, _RELAY_FILE, _API_FILE):
             (self.folder / name).unlink(missing_ok=True)
         migration.upgrade(urls.database_url)
         self._thread.start()
@@ -170,11 +183,18 @@ class Stack:
             return False
 
 
-def _services(wanted: Specification, folder: Path, flower_url: str) -> list[Service]:
+def _choose_api_url(wanted: Specification) -> str | None:
+    if not wanted.has_api:
+        return None
+    require_api()
+    return f"http://{LOOPBACK}:{choose_port(LOOPBACK, wanted.api_port or None, _API_PORT)}"
+
+
+def _services(wanted: Specification, folder: Path, flower_url: str, api_url: str | None) -> list[Service]:
     environment = {"WFE_WORKFLOWS": ",".join(wanted.workflows), "WFE_FLOWER_URL": flower_url, **wanted.variables}
     concurrency = [] if wanted.concurrency is None else ["--concurrency", str(wanted.concurrency)]
     port = flower_url.rpartition(":")[2]
-    return [
+    services = [
         # It has no neighbours to look for, and looking takes a second.
         _service(
             "worker",
@@ -189,6 +209,15 @@ def _services(wanted: Specification, folder: Path, flower_url: str) -> list[Serv
         # Flower's API refuses everybody unless told otherwise; this one listens to this machine only.
         _service("flower", ["--port", port], wanted, environment | {"FLOWER_UNAUTHENTICATED_API": "true"}),
     ]
+    return services if api_url is None else [*services, _api(wanted, folder, environment, api_url)]
+
+
+def _api(wanted: Specification, folder: Path, environment: dict[str, str], api_url: str) -> Service:
+    """The API, for this machine only, and without tokens."""
+    options = ["--no-auth", "--host", LOOPBACK, "--port", api_url.rpartition(":")[2]]
+    return _service(
+        "api", [*options, "--ready-file", str(folder / _API_FILE)], wanted, environment | _metrics_port(wanted, 3)
+    )
 
 
 def _service(name: str, options: Sequence[str], wanted: Specification, environment: Mapping[str, str]) -> Service:

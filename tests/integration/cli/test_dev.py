@@ -27,6 +27,8 @@ def test_what_the_table_names_answers(dev: Dev) -> None:
     assert facts["Metrics"] == "off: set WFE_METRICS_PORT"
     with urllib.request.urlopen(f"{facts['Flower']}/api/workers?refresh=1", timeout=5) as answer:
         assert b"worker@" in answer.read()
+    with urllib.request.urlopen(f"{facts['API'].split()[0]}/v1/workflows", timeout=5) as answer:
+        assert b'"name":"elsewhere"' in answer.read()
     with psycopg.connect(facts["PostgreSQL"]) as database:
         assert database.execute("SELECT count(*) >= 0 FROM runs").fetchone() == (True,)
     with redis.Redis.from_url(facts["Broker"]) as broker:
