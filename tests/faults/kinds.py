@@ -10,6 +10,7 @@ import psycopg
 
 from tests.faults.site import Site, pass_time, skewed_by
 from tests.support.processes import wait_until
+from workflow_engine import RunEnded
 
 Fault = Callable[[Site], None]
 FAULTS: Final[dict[str, Fault]] = {}
@@ -65,6 +66,24 @@ def stop_a_worker(site: Site) -> None:
 def freeze_a_worker(site: Site) -> None:
     """SIGSTOP of a worker and its pool until its steps were given away, then SIGCONT: it does not know of it."""
     site.freeze(site.pick_worker(), LONGER_THAN_A_LEASE)
+
+
+# People
+
+
+@fault
+def hold_up_what_runs(site: Site) -> None:
+    """Somebody pauses half of what is in flight, and resumes it; a coordinator is killed in between."""
+    rows = site.stage.rows("SELECT id FROM runs WHERE state IN ('pending', 'running')")
+    held = [site.stage.client.run(str(row.id)) for row in site.random.sample(rows, len(rows) // 2)]
+    for run in held:
+        with suppress(RunEnded):
+            run.pause("is anything wrong?")
+    site.pick_coordinator().kill()
+    site.start_coordinator()
+    for run in held:
+        with suppress(RunEnded):
+            run.resume()
 
 
 # Coordinators and relays
