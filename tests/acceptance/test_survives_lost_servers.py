@@ -22,6 +22,7 @@ def kill(server: EmbeddedPostgres) -> None:
     server.start()
 
 
+@pytest.mark.slow
 def test_a_flushed_broker_loses_no_run(new_stage: StageMaker, own_broker: EmbeddedBroker) -> None:
     with new_stage(broker=own_broker.url) as stage, redis.Redis.from_url(own_broker.url) as broker:
         stage.start_coordinator()
@@ -58,6 +59,7 @@ def test_a_run_is_accepted_while_the_broker_is_away_and_starts_when_it_is_back(
         check(stage)
 
 
+@pytest.mark.slow
 def test_a_restarted_database_loses_no_run(
     new_stage: StageMaker, own_broker: EmbeddedBroker, own_database: EmbeddedPostgres
 ) -> None:

@@ -381,6 +381,7 @@ def test_the_same_instruments_are_pushed_where_otlp_is_asked_for(
     assert units["wfe.step.dispatch_latency"] == "s"
 
 
+@pytest.mark.slow
 def test_a_worker_pushes_without_a_port_and_from_its_main_process_only(place: Stage, receiver: Receiver) -> None:
     place.start_worker("-c1", **otlp(receiver))
     run = place.submit(gated, {"gate": "open"})
@@ -399,6 +400,7 @@ def test_a_worker_pushes_without_a_port_and_from_its_main_process_only(place: St
     assert len(receiver.instances()) == 1
 
 
+@pytest.mark.slow
 def test_what_was_measured_last_is_pushed_at_the_end(place: Stage, receiver: Receiver) -> None:
     worker = place.start_worker("-c1", **{**otlp(receiver), "OTEL_METRIC_EXPORT_INTERVAL": "3600000"})
     finish_diamonds(place, 1)

@@ -18,7 +18,7 @@ def here(postgres_url: str, broker_url: str) -> Iterator[Canvas]:
         yield here
 
 
-@pytest.mark.parametrize("acks_late", ["1", "0"])
+@pytest.mark.parametrize("acks_late", ["1", pytest.param("0", marks=pytest.mark.slow)])
 def test_a_pool_process_killed_between_commit_and_body_loses_no_chord(
     here: Canvas, tmp_path: Path, acks_late: str
 ) -> None:
@@ -34,7 +34,7 @@ def test_a_pool_process_killed_between_commit_and_body_loses_no_chord(
     assert here.traced("body") == 1
 
 
-@pytest.mark.parametrize("acks_late", ["1", "0"])
+@pytest.mark.parametrize("acks_late", ["1", pytest.param("0", marks=pytest.mark.slow)])
 def test_a_worker_killed_between_commit_and_body_leaves_the_chord_to_another(
     here: Canvas, tmp_path: Path, acks_late: str
 ) -> None:

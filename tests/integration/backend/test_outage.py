@@ -85,6 +85,7 @@ def test_a_wait_survives_an_outage(here: Canvas, server: EmbeddedPostgres) -> No
     assert here.app.AsyncResult(task_id).get(timeout=SECONDS) == "done"
 
 
+@pytest.mark.slow
 def test_a_question_is_answered_with_an_error_before_long(here: Canvas, server: EmbeddedPostgres) -> None:
     here.app.backend.mark_as_done("known", 1)
     server.stop()

@@ -57,7 +57,6 @@ def registration(ended: Ended) -> str:
         ["subscriber", "slack", "--events", "run.failed, step.failed,run.failed", "--inline"],
         ["subscriber", "everything", "--events", "step.failed,*,subscriber.*"],
         ["subscriber", "a" * 30, "--events", EVERY_EVENT],
-        ["subscriber", "the_subscriber", "--events", "subscriber.dead_lettered"],
         ["workflow", "w" * 30],
     ],
     ids=" ".join,
@@ -69,7 +68,7 @@ def test_what_is_written_passes_its_test(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["subscriber", "workflow"])
-@pytest.mark.parametrize("folder", ["plain", "package", "src/deep/package"])
+@pytest.mark.parametrize("folder", [pytest.param("plain", marks=pytest.mark.slow), "package", "src/deep/package"])
 def test_what_is_written_into_a_folder_passes_its_test(here: Path, kind: str, folder: str) -> None:
     (here / folder).mkdir(parents=True)
     if folder.endswith("package"):

@@ -181,7 +181,7 @@ def test_without_the_wheel_it_says_what_to_install(folder: Path, monkeypatch: py
 
 
 @as_root
-@pytest.mark.parametrize("uid", [NOBODY, NAMELESS])
+@pytest.mark.parametrize("uid", [pytest.param(NOBODY, marks=pytest.mark.slow), NAMELESS])
 def test_an_ordinary_user_runs_it_also_without_a_name(open_folder: Path, launch: Launch, uid: int) -> None:
     owner = launch("hold_server.py", "postgres", str(open_folder / "pg"), before=as_user(uid))
     started = owner.line()
@@ -210,7 +210,9 @@ def test_it_can_be_used_from_a_thread(used: Path) -> None:
 
 
 @as_root
-@pytest.mark.parametrize(("reachable", "identity"), [(True, "switched"), (False, "overriding")])
+@pytest.mark.parametrize(
+    ("reachable", "identity"), [pytest.param(True, "switched", marks=pytest.mark.slow), (False, "overriding")]
+)
 def test_root_runs_it_without_user_namespaces_and_with_them_on_the_same_data(
     folder: Path, launch: Launch, *, reachable: bool, identity: str
 ) -> None:
