@@ -1,5 +1,6 @@
 """Keys, and tokens of every kind that an API should take or refuse."""
 
+import hmac
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -71,6 +72,11 @@ def signed(key: str | PrivateKey = SECRET, *, kid: str | None = None, **changes:
     return jwt.encode(claims(**changes), key, algorithm=algorithm, headers=None if kid is None else {"kid": kid})
 
 
+def bearer(**changes: Any) -> dict[str, str]:
+    """Return the header that a token goes in."""
+    return {"Authorization": f"Bearer {signed(**changes)}"}
+
+
 def forged(header: Mapping[str, Any], payload: Any = None, signature: bytes = b"") -> str:
     """Return something in the form of a token, whatever it says."""
     parts = [json.dumps(header).encode(), json.dumps(claims() if payload is None else payload).encode(), signature]
@@ -83,9 +89,7 @@ def seconds_from_now(seconds: float) -> int:
 
 
 def hs256_with_a_public_key(key: PrivateKey) -> str:
-    """Return a token whose HS256 secret is the public key, which everybody has (algorithm confusion)."""
-    import hmac  # noqa: PLC0415  PyJWT refuses to make it
-
+    """Return a token whose HS256 secret is the public key, which everybody has; PyJWT would not make it."""
     text = forged({"alg": "HS256", "typ": "JWT"}).rpartition(".")[0]
     signature = hmac.digest(public_pem(key), text.encode(), "sha256")
     return f"{text}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"

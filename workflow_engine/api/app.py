@@ -50,6 +50,7 @@ def create_api(parts: Parts) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=_lifespan,
         redoc_url=None,
+        redirect_slashes=False,
         separate_input_output_schemas=False,
     )
     app.state.parts = parts

@@ -100,10 +100,10 @@ class LocalDoor:
         here, _ = scope.get("server") or (None, None)
         if here is not None and _is_address(here) and not is_loopback(here):
             raise Forbidden("authentication is off, so only this machine is served")
-        if not is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or ""):
+        if not _is_here(f"//{headers.get('host', '')}"):
             raise Forbidden("authentication is off, so Host must be 127.0.0.1, ::1 or localhost")
         origin = headers.get("origin")
-        if origin is not None and origin not in self._origins and not is_loopback(urlsplit(origin).hostname or ""):
+        if origin is not None and origin not in self._origins and not _is_here(origin):
             raise Forbidden("authentication is off, so pages of other places are not served")
         return OPEN
 
@@ -123,6 +123,13 @@ def is_open(scope: Scope) -> bool:
     """Tell whether a path is for everybody."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
+
+
+def _is_here(place: str) -> bool:
+    try:
+        return is_loopback(urlsplit(place).hostname or "")
+    except ValueError:  # "[" alone is no host
+        return False
 
 
 def _is_address(host: str) -> bool:

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:workflow-engine:problem:"
+_LONGEST: Final = 1_000
+"""Characters of a sentence, however much of what was sent it repeats."""
+_MOST_ERRORS: Final = 100
 _SHOWN: Final = 300
 """Characters of a refused value, or of a name in a path, that an answer repeats."""
 _RETRY_SOON: Final = {"Retry-After": "1"}
@@ -119,11 +122,11 @@ def problem(
         "title": title,
         "status": code.value,
         "detail": _sayable(detail),
-        "instance": _sayable(request.url.path[:_SHOWN]),
+        "instance": _sayable(request.scope["path"][:_SHOWN]),
         **facts,
     }
     if errors:
-        content["errors"] = [{name: _sayable(text) for name, text in each.items()} for each in errors]
+        content["errors"] = [{name: _sayable(text) for name, text in each.items()} for each in errors[:_MOST_ERRORS]]
     return JSONResponse(content, code.value, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
@@ -131,7 +134,7 @@ def problem_of(request: Request, error: Exception) -> JSONResponse:
     """Return an exception of ours as an answer, also for middleware, which no exception handler covers."""
     kind = kind_of(type(error))
     if kind.code is HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        logger.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     headers = {**(kind.headers or {}), **getattr(error, "headers", {})}
     field, reason = getattr(error, "field", None), getattr(error, "reason", None)
     return problem(
@@ -185,5 +188,7 @@ def _field(location: Sequence[int | str]) -> str:
 
 
 def _sayable(text: str) -> str:
-    """Return text as JSON can carry it: a lone surrogate that a caller sent is not repeated."""
+    """Return text as JSON can carry it, and not all of what is long: a lone surrogate that was sent is not repeated."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_SHOWN:]}"
     return text.encode(errors="replace").decode()

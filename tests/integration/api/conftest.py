@@ -14,6 +14,7 @@ from tests.integration.api.flows import approvals, orders, other, untouched
 from tests.integration.api.walking import Walk
 from tests.support.api_server import asking
 from tests.support.recording import WORKER
+from tests.support.tokens import SECRET
 from workflow_engine import Engine, Settings
 from workflow_engine.api.wiring import api_of
 from workflow_engine.model.workers import WorkerFacts
@@ -40,6 +41,16 @@ def http(api_engine: Engine) -> Iterator[httpx.Client]:
     """Whoever asks the API; it answers in a thread of this process."""
     with asking(api_of(api_engine)) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def guarded(api_engine: Engine) -> Iterator[httpx.Client]:
+    """Whoever asks the API that wants tokens, signed with ``SECRET``."""
+    values = api_engine.settings.model_dump(exclude_unset=True) | {"api_auth": "jwt", "api_secret": SECRET}
+    engine = Engine(Settings(**values), workflows=[orders, other])
+    with asking(api_of(engine)) as client:
+        yield client
+    engine.close()
 
 
 @pytest.fixture(scope="session")

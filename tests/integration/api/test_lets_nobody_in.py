@@ -1,7 +1,7 @@
 """Every route, one by one as the application lists them, refuses strangers, other namespaces and lesser scopes."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,8 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from tests.integration.api.flows import orders, other
-from tests.support.api_server import asking
-from tests.support.tokens import BAD, SECRET, signed
-from workflow_engine import Engine, Settings
+from tests.support.tokens import BAD, SECRET, bearer, signed
 from workflow_engine.api.app import ROUTERS
-from workflow_engine.api.wiring import api_of
 
 OPEN = {"/health/live", "/health/ready", "/health/startup"}
 """What everybody may ask."""
@@ -48,20 +44,6 @@ ROUTES = [
 GUARDED = [route for route in ROUTES if route.path not in OPEN]
 WRITES = [route for route in GUARDED if route.method != "GET"]
 OF_A_NAMESPACE = [route for route in GUARDED if route.path not in OF_ALL_NAMESPACES]
-
-
-@pytest.fixture(scope="module")
-def guarded(api_engine: Engine) -> Iterator[httpx.Client]:
-    """The API as it is with a secret, and nobody's token."""
-    engine = Engine(secured(api_engine.settings), workflows=[orders, other])
-    with asking(api_of(engine)) as client:
-        yield client
-    engine.close()
-
-
-def secured(settings: Settings) -> Settings:
-    values = settings.model_dump(exclude_unset=True) | {"api_auth": "jwt", "api_secret": SECRET}
-    return Settings(**values)
 
 
 def ask(client: httpx.Client, route: Asked, token: str | None, **query: str) -> httpx.Response:
@@ -138,19 +120,21 @@ def test_a_path_that_is_no_route_is_not_told_to_strangers(guarded: httpx.Client)
     assert guarded.get("/v1/nothing", headers={"Authorization": f"Bearer {signed()}"}).status_code == 404
 
 
+@pytest.mark.parametrize("host", ["", "[", "a b", "evil.example", "x" * 5_000])
+def test_no_host_does_harm(guarded: httpx.Client, host: str) -> None:
+    for headers in ({}, bearer()):
+        assert guarded.get(f"/v1/runs/{NO_ID}", headers={**headers, "Host": host}).status_code in {400, 401, 404}
+
+
 def test_health_and_documents_are_for_everybody(guarded: httpx.Client) -> None:
     for path in ("/health/live", "/docs", "/openapi.json"):
         assert guarded.get(path).status_code == 200
 
 
-def with_token(**changes: Any) -> dict[str, str]:
-    return {"Authorization": f"Bearer {signed(**changes)}"}
-
-
 @pytest.fixture(scope="module")
 def foreign_run(guarded: httpx.Client) -> dict[str, Any]:
     """A run of the namespace ``elsewhere``, submitted under a key by somebody who may."""
-    headers = with_token(namespaces=["elsewhere"]) | {"Idempotency-Key": "theirs"}
+    headers = bearer(namespaces=["elsewhere"]) | {"Idempotency-Key": "theirs"}
     answer = guarded.post("/v1/workflows/orders/runs", json={"input": {"secret": 42}}, headers=headers)
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
@@ -166,7 +150,7 @@ def test_a_run_of_another_namespace_looks_as_if_it_were_not_there(
 ) -> None:
     def answer_about(run_id: str) -> tuple[int, str, list[str]]:
         body: Any = {} if route in WRITES else None
-        found = guarded.request(route.method, route.url.replace(NO_ID, run_id), json=body, headers=with_token())
+        found = guarded.request(route.method, route.url.replace(NO_ID, run_id), json=body, headers=bearer())
         kept = sorted(name for name in found.headers if name != "date")
         return found.status_code, found.text.replace(run_id, "RUN"), kept
 
@@ -177,7 +161,7 @@ def test_a_run_of_another_namespace_looks_as_if_it_were_not_there(
 
 
 def test_an_idempotency_key_of_another_namespace_is_free(guarded: httpx.Client, foreign_run: dict[str, Any]) -> None:
-    headers = with_token() | {"Idempotency-Key": "theirs"}
+    headers = bearer() | {"Idempotency-Key": "theirs"}
 
     answer = guarded.post("/v1/workflows/orders/runs", json={"input": {"order_id": 1}}, headers=headers)
 
@@ -186,7 +170,7 @@ def test_an_idempotency_key_of_another_namespace_is_free(guarded: httpx.Client, 
 
 
 def test_who_has_one_namespace_need_not_name_it(guarded: httpx.Client, foreign_run: dict[str, Any]) -> None:
-    headers = with_token(namespaces=["elsewhere"])
+    headers = bearer(namespaces=["elsewhere"])
 
     assert guarded.get(f"/v1/runs/{foreign_run['id']}", headers=headers).json()["namespace"] == "elsewhere"
 
@@ -196,9 +180,9 @@ def test_who_submits_is_the_initiator_and_cannot_say_otherwise(guarded: httpx.Cl
     writer: dict[str, Any] = {"sub": "ada", "scopes": ["runs:read", "runs:write"]}
     url = "/v1/workflows/orders/runs"
 
-    mine = guarded.post(url, json=body, headers=with_token(**writer)).json()
-    assert guarded.get(f"/v1/runs/{mine['id']}", headers=with_token(**writer)).json()["initiator"] == "ada"
-    assert guarded.post(url, json=body | {"initiator": "bob"}, headers=with_token(**writer)).status_code == 403
-    admin = with_token(sub="root", scopes=["admin"])
+    mine = guarded.post(url, json=body, headers=bearer(**writer)).json()
+    assert guarded.get(f"/v1/runs/{mine['id']}", headers=bearer(**writer)).json()["initiator"] == "ada"
+    assert guarded.post(url, json=body | {"initiator": "bob"}, headers=bearer(**writer)).status_code == 403
+    admin = bearer(sub="root", scopes=["admin"])
     theirs = guarded.post(url, json=body | {"initiator": "bob"}, headers=admin).json()
     assert guarded.get(f"/v1/runs/{theirs['id']}", headers=admin).json()["initiator"] == "bob"

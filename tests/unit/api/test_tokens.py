@@ -1,6 +1,7 @@
 """Tokens: taken if they are signed by the one key, by its one algorithm, and have not expired."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,8 +105,6 @@ def test_a_public_key_checks_what_its_private_key_has_signed(key: PrivateKey, tm
 
 @pytest.mark.parametrize("form", [jwks(a=rsa_key()), jwks(a=rsa_key(), b=rsa_key(1))], ids=["one key", "two keys"])
 def test_published_keys_are_found_by_their_names(form: dict[str, Any], tmp_path: Path) -> None:
-    import json  # noqa: PLC0415
-
     settings = Settings(api_jwks_file=write(tmp_path / "jwks.json", json.dumps(form)))
 
     assert caller(signed(rsa_key(), kid="a"), settings)

@@ -12,7 +12,11 @@ from workflow_engine.api.schemas.runs import Submitted
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 
-@router.post("/batch", status_code=HTTPStatus.CREATED)
+@router.post(
+    "/batch",
+    status_code=HTTPStatus.CREATED,
+    responses={200: {"model": BatchSubmitted, "description": "Every run was there before."}},
+)
 def submit_batch(
     body: Batch, response: Response, client: RunsClient, caller: Writer, links: LinksHere
 ) -> BatchSubmitted:
