@@ -12,6 +12,7 @@ from workflow_engine.api.parts import Parts
 from workflow_engine.api.problems import answer_problems
 from workflow_engine.api.routes import (
     batch,
+    bulk,
     dead_letters,
     events,
     health,
@@ -28,6 +29,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     workflows.router,
     runs.router,
     batch.router,
+    bulk.router,
     run_details.router,
     lifecycle.router,
     schedules.router,

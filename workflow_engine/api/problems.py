@@ -73,6 +73,8 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     errors.SubscriberNotFound: _Kind(HTTPStatus.NOT_FOUND, "Subscriber not found"),
     errors.IdempotencyConflict: _Kind(HTTPStatus.CONFLICT, "Idempotency conflict", ("key", "run_id")),
     errors.RunEnded: _Kind(HTTPStatus.CONFLICT, "Run ended", ("run_id", "state")),
+    errors.StepNotFound: _Kind(HTTPStatus.NOT_FOUND, "Step not found", ("run_id", "step")),
+    errors.WrongState: _Kind(HTTPStatus.CONFLICT, "Wrong state", ("state",)),
     errors.NotDead: _Kind(HTTPStatus.CONFLICT, "Not dead", ("state",)),
     errors.IllegalTransition: _Kind(HTTPStatus.CONFLICT, "Illegal transition", ("state",)),
     errors.DefinitionChanged: _Kind(HTTPStatus.CONFLICT, "Definition changed", ("workflow", "version", "difference")),

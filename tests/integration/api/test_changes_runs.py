@@ -90,6 +90,128 @@ def test_a_run_that_has_ended_is_not_cancelled(http: httpx.Client, run: str, wal
     assert (answer.status_code, answer.json()["state"]) == (409, "succeeded")
 
 
+def test_a_run_is_paused_and_resumed_once(http: httpx.Client, run: str) -> None:
+    answers = [http.post(f"/v1/runs/{run}/{act}").json() for act in ("pause", "pause", "resume", "resume")]
+
+    assert [(each["state"], each["changed"]) for each in answers] == [
+        ("paused", True),
+        ("paused", False),
+        ("pending", True),
+        ("pending", False),
+    ]
+
+
+def test_a_failed_run_is_retried(http: httpx.Client, run: str, walk: Walk) -> None:
+    walk.fail(run, "charge")
+
+    answer = http.post(f"/v1/runs/{run}/retry", json={"reason": "card renewed"}).json()
+
+    assert (answer["state"], answer["requeued"], answer["changed"]) == ("running", ["charge"], True)
+
+
+def test_a_step_is_resolved_by_hand(http: httpx.Client, run: str, walk: Walk) -> None:
+    walk.fail(run, "charge")
+
+    answer = http.post(f"/v1/runs/{run}/steps/charge/resolve", json={"result": {"paid": True}, "reason": "in cash"})
+
+    assert answer.json() == {"id": run, "state": "running", "changed": True}
+    assert http.get(f"/v1/runs/{run}/steps").json()["items"][0]["result"] == {"paid": True}
+
+
+def test_a_run_is_done_again_from_a_step(http: httpx.Client, run: str, walk: Walk) -> None:
+    walk.finish(run, "charge", "pack", "ship")
+
+    first, again = (
+        http.post(f"/v1/runs/{run}/rerun", json={"step": "pack", "idempotency_key": f"again-{run}"}) for _ in range(2)
+    )
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"] != run
+    steps = http.get(first.json()["links"]["steps"]).json()["items"]
+    assert [step["state"] for step in steps] == ["succeeded", "ready", "waiting"]
+
+
+def test_a_run_is_rescheduled(http: httpx.Client, run: str) -> None:
+    said = {"due_at": "2030-01-31T12:00:00Z", "remind_before": [3600]}
+    assert http.post(f"/v1/runs/{run}/reschedule", json=said).json()["changed"] is True
+
+    shown = http.get(f"/v1/runs/{run}").json()
+    assert (shown["due_at"], shown["remind_before"]) == ("2030-01-31T12:00:00Z", [3600.0])
+    assert http.post(f"/v1/runs/{run}/reschedule", json={}).json()["errors"][0]["field"] == "due_at"
+
+
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        ("pause", {}),
+        ("resume", {}),
+        ("cancel", {}),
+        ("retry", {}),
+        ("steps/pack/resolve", {"result": 1, "reason": "r"}),
+        ("reschedule", {"due_at": None}),
+    ],
+)
+def test_what_does_not_go_with_a_runs_end_is_a_409_that_names_the_state(
+    http: httpx.Client, run: str, walk: Walk, act: str, body: dict[str, Any]
+) -> None:
+    walk.finish(run, "charge", "pack", "ship")
+
+    answer = http.post(f"/v1/runs/{run}/{act}", json=body)
+
+    assert (answer.status_code, answer.json()["state"]) == (409, "succeeded")
+
+
+def test_a_run_that_goes_on_is_not_done_again(http: httpx.Client, run: str) -> None:
+    answer = http.post(f"/v1/runs/{run}/rerun", json={"step": "pack"})
+
+    assert (answer.status_code, answer.json()["state"]) == (409, "pending")
+
+
+@pytest.mark.parametrize("act", ["steps/pick/resolve", "rerun", "retry"])
+def test_an_unknown_step_is_not_found(http: httpx.Client, run: str, walk: Walk, act: str) -> None:
+    walk.fail(run, "charge")
+    bodies = {"rerun": {"step": "pick"}, "retry": {"steps": ["pick"]}}
+
+    answer = http.post(f"/v1/runs/{run}/{act}", json=bodies.get(act, {"result": 1, "reason": "r"}))
+
+    assert (answer.status_code, answer.json()["step"]) == (404, "pick")
+    assert "did you mean 'pack'?" in answer.json()["detail"]
+
+
+def test_many_runs_are_changed_by_a_filter_after_a_dry_run(http: httpx.Client) -> None:
+    tag = uuid4().hex
+    made = batch(http, *[{"workflow": "orders", **ORDER, "tags": [tag]}] * 3).json()["items"]
+    ids = sorted(each["id"] for each in made)
+    wanted = {"filter": {"tags": [tag]}}
+
+    dry = http.post("/v1/runs/bulk/cancel", json=wanted | {"dry_run": True}).json()
+    assert (dry["dry_run"], dry["matched"], sorted(dry["done"]), dry["more"]) == (True, 3, ids, False)
+
+    some = http.post("/v1/runs/bulk/pause", json=wanted | {"limit": 2}).json()
+    assert (some["matched"], some["refused"], some["more"]) == (2, [], True)
+    assert len(http.post("/v1/runs/bulk/resume", json=wanted).json()["done"]) == 2
+    assert sorted(http.post("/v1/runs/bulk/cancel", json=wanted).json()["done"]) == ids
+    assert http.post("/v1/runs/bulk/retry", json=wanted).json()["matched"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "filter"),
+        ({"filter": {}}, "filter"),
+        ({"filter": {"colour": "red"}}, "filter.colour"),
+        ({"filter": {"tags": "a"}}, "filter.tags"),
+        ({"filter": {"workflow": "orders"}, "limit": 0}, "limit"),
+        ({"filter": {"workflow": "orders"}, "limit": 1_001}, "limit"),
+    ],
+)
+def test_a_bulk_must_say_which_runs_it_means(http: httpx.Client, body: dict[str, Any], field: str) -> None:
+    answer = http.post("/v1/runs/bulk/cancel", json=body)
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+
+
 def test_a_signal_is_taken_once_a_key(http: httpx.Client) -> None:
     run = http.post("/v1/workflows/approvals/runs", json={}).json()["id"]
 

@@ -1,29 +1,119 @@
-"""Change a run: cancel it, tell it something."""
+"""Change a run: cancel, pause, resume, retry, rerun, resolve, reschedule it, or tell it something.
 
+Each is safe to repeat, and in the wrong state a 409 that names the state.
+"""
+
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from workflow_engine.api.dependencies import RunsClient, Writer
+from workflow_engine.api.links import LinksHere
 from workflow_engine.api.routes.runs import RunId
-from workflow_engine.api.schemas.lifecycle import Changed, Said, Signal, SignalTaken
+from workflow_engine.api.schemas.lifecycle import (
+    Cancel,
+    Changed,
+    Rerun,
+    Reschedule,
+    Resolve,
+    Retried,
+    Retry,
+    Said,
+    Signal,
+    SignalTaken,
+    retried,
+)
+from workflow_engine.api.schemas.runs import Submitted
+from workflow_engine.client.handle import RunHandle
 from workflow_engine.errors import RunEnded
 from workflow_engine.model.run import RunState
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["lifecycle"])
 
-_NOTHING_SAID = Said()
+_SAID: Said = Said()
+_CANCEL: Cancel = Cancel()
+_RETRY: Retry = Retry()
 
 
 @router.post("/cancel")
-def cancel_run(run_id: RunId, client: RunsClient, caller: Writer, body: Said = _NOTHING_SAID) -> Changed:
-    """Cancel a run: what has not started never will, what runs may end. A run that has ended otherwise is a 409."""
+def cancel_run(run_id: RunId, client: RunsClient, caller: Writer, body: Cancel = _CANCEL) -> Changed:
+    """Cancel a run: what has not started never will, what runs gets some time to end.
+
+    A run that has ended otherwise is a 409.
+    """
     run = client.run(run_id)
-    changed = run.cancel(body.reason, actor=caller.acts_as(body.actor))
-    state = run.state
-    if not changed and state is not RunState.CANCELLED:
-        raise RunEnded(run.id, state)
-    return Changed(id=run.id, state=state, changed=changed)
+    changed = run.cancel(body.reason, actor=caller.acts_as(body.actor), grace=body.grace)
+    now = _changed(run, changed=changed)
+    if not changed and now.state is not RunState.CANCELLED:
+        raise RunEnded(run.id, now.state)
+    return now
+
+
+@router.post("/pause")
+def pause_run(run_id: RunId, client: RunsClient, caller: Writer, body: Said = _SAID) -> Changed:
+    """Start nothing more of a run; what runs may end, and timers go on."""
+    run = client.run(run_id)
+    return _changed(run, changed=run.pause(body.reason, actor=caller.acts_as(body.actor)))
+
+
+@router.post("/resume")
+def resume_run(run_id: RunId, client: RunsClient, caller: Writer, body: Said = _SAID) -> Changed:
+    """Let a paused run go on."""
+    run = client.run(run_id)
+    return _changed(run, changed=run.resume(body.reason, actor=caller.acts_as(body.actor)))
+
+
+@router.post("/retry")
+def retry_run(run_id: RunId, client: RunsClient, caller: Writer, body: Retry = _RETRY) -> Retried:
+    """Run what has failed again, with all its attempts before it, and what ended because of it; the run goes on."""
+    run = client.run(run_id)
+    found = run.retry(body.steps, reason=body.reason, actor=caller.acts_as(body.actor))
+    return retried(run.id, run.state, found.requeued, found.restored)
+
+
+@router.post(
+    "/rerun",
+    status_code=HTTPStatus.CREATED,
+    responses={200: {"model": Submitted, "description": "The run that the `idempotency_key` belongs to."}},
+)
+def rerun_run(
+    run_id: RunId, client: RunsClient, caller: Writer, links: LinksHere, body: Rerun, response: Response
+) -> Submitted:
+    """Do a step of a run that has ended again, and all that comes after it, in a new run of the same version.
+
+    The new run has the same input, and the results of what does not come after the step.
+    """
+    made = client.run(run_id).rerun(
+        body.step, idempotency_key=body.idempotency_key, reason=body.reason, actor=caller.acts_as(body.actor)
+    )
+    found = links.of(made.id)
+    if not made.created:
+        response.status_code = HTTPStatus.OK
+    response.headers["Location"] = found.itself
+    return Submitted.model_construct(id=made.id, created=made.created, links=found)
+
+
+@router.post("/steps/{step}/resolve")
+def resolve_step(
+    run_id: RunId,
+    step: Annotated[str, Path(description="The step's name.")],
+    client: RunsClient,
+    caller: Writer,
+    body: Resolve,
+) -> Changed:
+    """Say by hand what a step's result is: it has succeeded, and a run that had failed because of it goes on."""
+    run = client.run(run_id)
+    changed = run.resolve(step, body.result, reason=body.reason, actor=caller.acts_as(body.actor))
+    return _changed(run, changed=changed)
+
+
+@router.post("/reschedule")
+def reschedule_run(run_id: RunId, client: RunsClient, caller: Writer, body: Reschedule) -> Changed:
+    """Say anew when a run is due, and how long before that its reminders come."""
+    run = client.run(run_id)
+    said = {name: getattr(body, name) for name in body.model_fields_set - {"actor"}}
+    return _changed(run, changed=run.reschedule(**said, actor=caller.acts_as(body.actor)))
 
 
 @router.post("/signals/{name}")
@@ -38,3 +128,7 @@ def signal_run(
     run = client.run(run_id)
     taken = run.signal(name, body.payload, actor=caller.acts_as(body.actor), key=body.key)
     return SignalTaken(id=run.id, signal=name, taken=taken)
+
+
+def _changed(run: RunHandle, *, changed: bool) -> Changed:
+    return Changed(id=run.id, state=run.state, changed=changed)

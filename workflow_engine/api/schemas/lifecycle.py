@@ -1,13 +1,18 @@
 """What is said when a run is changed, and what is answered."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from workflow_engine.api.schemas.requests import RequestBody
+from workflow_engine.api.schemas.requests import Moment, RequestBody, Seconds
 from workflow_engine.model.run import RunState
 
 Actor = Annotated[str, Field(max_length=200, description="Who asks; only an admin may name somebody else.")]
+Reason = Annotated[str, Field(max_length=2_000)]
+StepName = Annotated[str, Field(min_length=1, max_length=100)]
+Key = Annotated[str, Field(min_length=1, max_length=200)]
+_DAY: Final = 24 * 3600
 
 
 class Acting(RequestBody):
@@ -19,17 +24,66 @@ class Acting(RequestBody):
 class Said(Acting):
     """What somebody says about what they do."""
 
-    reason: Annotated[str, Field(max_length=2_000)] | None = Field(default=None, examples=["the order was withdrawn"])
+    reason: Reason | None = Field(default=None, examples=["the order was withdrawn"])
+
+
+class Cancel(Said):
+    """How a run is cancelled."""
+
+    grace: Annotated[float, Field(ge=0, le=_DAY)] | None = Field(
+        default=None,
+        description="Seconds that steps that run get to end; unless given, as the setting says.",
+        examples=[30],
+    )
+
+
+class Retry(Said):
+    """What is retried."""
+
+    steps: list[StepName] = Field(
+        default=[], max_length=1_000, description="Names of failed steps; none named are all.", examples=[["charge"]]
+    )
+
+
+class Rerun(Said):
+    """From where a run is done again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"step": "pack", "reason": "the box was too small"}]})
+
+    step: StepName = Field(description="It and all that comes after it is done again.")
+    idempotency_key: Key | None = Field(default=None, description="The same key gives the same run.")
+
+
+class Resolve(Acting):
+    """What a step's result is, said by hand."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"result": {"paid": True}, "reason": "the customer paid in cash"}]}
+    )
+
+    result: Any = Field(description="What the steps after it get.")
+    reason: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Reschedule(Acting):
+    """When a run is due, said anew; what is not said stays as it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"due_at": "2030-01-31T12:00:00Z", "remind_before": [3600]}]}
+    )
+
+    due_at: Moment | None = Field(default=None, description="Null: at no time, and without reminders.")
+    remind_before: list[Seconds] = Field(default=[], max_length=20, description="Seconds before `due_at`.")
 
 
 class Signal(RequestBody):
     """What a run is told."""
 
     payload: Any = Field(default=None, description="The waiting step's result.", examples=[{"approved": True}])
-    key: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        default=None, description="However often a signal with this key is sent, the run takes one."
+    key: Key | None = Field(
+        default=None, description="However often a signal with this key is sent, the run takes one.", examples=["a-17"]
     )
-    actor: Actor | None = None
+    actor: Actor | None = Field(default=None, examples=[None])
 
 
 class Changed(BaseModel):
@@ -40,9 +94,23 @@ class Changed(BaseModel):
     changed: bool = Field(description="False if it was so already.")
 
 
+class Retried(Changed):
+    """What came of a retry."""
+
+    requeued: list[str] = Field(description="Steps that run again.")
+    restored: list[str] = Field(description="Steps that wait again.")
+
+
 class SignalTaken(BaseModel):
     """What came of a signal."""
 
     id: str
     signal: str
     taken: bool = Field(description="False if the run had the signal with this key already.")
+
+
+def retried(run_id: str, state: RunState, requeued: Sequence[str], restored: Sequence[str]) -> Retried:
+    """Return what came of a retry as it is shown."""
+    return Retried(
+        id=run_id, state=state, changed=bool(requeued or restored), requeued=list(requeued), restored=list(restored)
+    )
