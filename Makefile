@@ -32,11 +32,12 @@ test-all: setup  ## run the tests, the long ones too
 faults: setup  ## the long fault suite; RUNS=1000 runs under random kills for at most MINUTES=20, SEED=… for one again
 	STORM_RUNS=$(RUNS) STORM_MINUTES=$(MINUTES) $(if $(SEED),STORM_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults -q
 
-lint: setup  ## style, types and layers
+lint: setup  ## style, types, layers, and the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
 
 check: lint test  ## all that CI checks
 
