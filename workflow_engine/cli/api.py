@@ -1,5 +1,6 @@
 """``wfe api``: the process that answers HTTP."""
 
+import logging
 from contextlib import ExitStack, closing
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,6 +13,8 @@ from workflow_engine.cli.attaching import settings_here
 from workflow_engine.cli.process import present, start_logging
 from workflow_engine.config import Settings
 from workflow_engine.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -54,7 +57,11 @@ def run_api(settings: Settings, *, ready_file: Path | None = None) -> None:
         def when_up() -> None:
             stack.enter_context(present(ready_file))
             address = serving.address_of(listening)
-            click.echo(f"listening on {address} (documentation: {address}/docs)")
+            sentence = f"listening on {address} (documentation: {address}/docs)"
+            if settings.log_format == "json":
+                logger.info(sentence)
+            else:
+                click.echo(sentence)
 
         serving.serve(app, listening, when_up=when_up)
 
