@@ -21,6 +21,7 @@ from workflow_engine.api.routes import (
     run_details,
     runs,
     schedules,
+    stream,
     workers,
     workflows,
 )
@@ -34,6 +35,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     lifecycle.router,
     schedules.router,
     events.router,
+    stream.router,
     dead_letters.router,
     workers.router,
     health.router,

@@ -3,8 +3,9 @@
 import ipaddress
 from collections.abc import Collection
 from typing import Final, Protocol, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,12 +16,14 @@ from workflow_engine.api.problems import problem_of
 from workflow_engine.api.rates import Rates
 from workflow_engine.api.refusals import Forbidden, Unauthorized
 from workflow_engine.api.tokens import Tokens
+from workflow_engine.client.stream_tickets import StreamTickets
 from workflow_engine.config.api import is_loopback
 from workflow_engine.errors import WorkflowEngineError
 
 _CALLER: Final = "workflow_engine.caller"
 _OPEN_PATHS: Final = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 _OPEN_FOLDER: Final = "/health/"
+_STREAM: Final = "/events/stream"
 
 
 class Door(Protocol):
@@ -78,6 +81,29 @@ class TokenDoor:
                 headers={"WWW-Authenticate": 'Bearer realm="workflow-engine"'},
             )
         return await self._tokens.caller(token.strip())
+
+
+class TicketDoor:
+    """Lets in who brings a ticket, to one stream of events; whoever brings none is sent to the other door."""
+
+    def __init__(self, other: Door, tickets: StreamTickets) -> None:
+        self._other = other
+        self._tickets = tickets
+
+    async def caller(self, scope: Scope) -> Caller:
+        """Return whom a request's ticket stands for.
+
+        Raises:
+            Unauthorized: it was used, or its time is over.
+            DatabaseUnavailable: nobody can tell.
+        """
+        found = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [])
+        if not found or not scope["path"].endswith(_STREAM):
+            return await self._other.caller(scope)
+        kept = await run_in_threadpool(self._tickets.take, found[0]) if len(found) == 1 else None
+        if kept is None:
+            raise Unauthorized("the ticket was used, or its time is over: ask for another one", field="ticket")
+        return Caller.restored(kept)
 
 
 class LocalDoor:

@@ -1,8 +1,9 @@
 """Caller: who asks, and what they may do. How that is found out is the business of ``authentication.py``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from workflow_engine.api.refusals import Forbidden
 
@@ -31,6 +32,8 @@ class Caller:
     scopes: frozenset[str]
     namespaces: frozenset[str]
     """``*`` among them is every one."""
+    expires_at: float | None = None
+    """When their token does, in seconds since 1970."""
 
     def may(self, scope: Scope) -> bool:
         """Tell whether they have a scope; ``admin`` has all."""
@@ -78,6 +81,25 @@ class Caller:
         if not self.may(Scope.ADMIN):
             raise Forbidden(f"only an admin may act in the name of somebody else: leave {field!r} out", field=field)
         return said
+
+    def kept(self) -> dict[str, Any]:
+        """Return what ``restored`` makes the caller of again, as JSON values."""
+        return {
+            "subject": self.subject,
+            "scopes": sorted(self.scopes),
+            "namespaces": sorted(self.namespaces),
+            "expires_at": self.expires_at,
+        }
+
+    @classmethod
+    def restored(cls, kept: Mapping[str, Any]) -> Self:
+        """Return the caller that was kept."""
+        return cls(
+            subject=kept["subject"],
+            scopes=frozenset(kept["scopes"]),
+            namespaces=frozenset(kept["namespaces"]),
+            expires_at=kept["expires_at"],
+        )
 
 
 OPEN: Final = Caller(subject=None, scopes=frozenset(Scope), namespaces=frozenset({ANY_NAMESPACE}))

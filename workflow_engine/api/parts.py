@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from workflow_engine.api.readiness import Readiness
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.config import Settings
 from workflow_engine.metrics.meter import Metrics
+
+if TYPE_CHECKING:
+    from workflow_engine.api.streams.live import Live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,5 +24,7 @@ class Parts:
     readiness: Readiness
     metrics: Metrics | None = None
     """What this process measures; None: nothing."""
+    live: "Live | None" = None
+    """Streams of events, where there are any."""
     lives: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = ()
     """What begins when the application starts and ends when it stops: hubs of streams, connections."""

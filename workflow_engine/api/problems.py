@@ -88,6 +88,7 @@ _KINDS: Final[Mapping[type[Exception], _Kind]] = {
     refusals.TooLarge: _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large"),
     refusals.TooMany: _Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
     refusals.KeysUnavailable: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Keys unavailable"),
+    refusals.Overloaded: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", headers=_RETRY_SOON),
     errors.WorkflowEngineError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Server error"),
 }
 """Add a class here when the API should tell its callers about it; subclasses follow their nearest base."""

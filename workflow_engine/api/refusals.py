@@ -36,3 +36,7 @@ class TooMany(ApiRefusal):
 
 class KeysUnavailable(ApiRefusal):
     """The keys that tokens are checked with could not be had so far."""
+
+
+class Overloaded(ApiRefusal):
+    """This process has as much to do as it may have; another one, or a moment later, may answer."""

@@ -161,7 +161,12 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     namespaces = claims.get("namespaces", [])
     if not (_is_name(claims["sub"]) and _are_names(scopes) and _are_names(namespaces)):
         _refuse()
-    return Caller(subject=claims["sub"], scopes=frozenset(scopes), namespaces=frozenset(namespaces))
+    return Caller(
+        subject=claims["sub"],
+        scopes=frozenset(scopes),
+        namespaces=frozenset(namespaces),
+        expires_at=float(claims["exp"]),
+    )
 
 
 def _is_name(value: object) -> bool:

@@ -7,8 +7,13 @@ from workflow_engine.api.guarding import guard
 from workflow_engine.api.measuring import Measuring
 from workflow_engine.api.parts import Parts
 from workflow_engine.api.readiness import Readiness
+from workflow_engine.api.streams.hub import Hub
+from workflow_engine.api.streams.live import Live
 from workflow_engine.bootstrap import Engine
 from workflow_engine.bootstrap.api import metrics_of, probes_of
+from workflow_engine.client.stream_tickets import StreamTickets
+from workflow_engine.relay.history import History
+from workflow_engine.relay.live import LiveLog
 
 
 def api_of(engine: Engine) -> FastAPI:
@@ -17,12 +22,19 @@ def api_of(engine: Engine) -> FastAPI:
     Raises:
         ConfigurationError: the settings let nobody in, or too many.
     """
-    metrics = metrics_of(engine)
+    settings, store, metrics = engine.settings, engine.live_store, metrics_of(engine)
+    hub = Hub(LiveLog(store, poll_seconds=settings.poll_seconds), History(store), settings.streams)
+    live = Live(hub=hub, tickets=StreamTickets(engine.store))
     parts = Parts(
-        settings=engine.settings, client=engine.client, readiness=Readiness(probes_of(engine)), metrics=metrics
+        settings=settings,
+        client=engine.client,
+        readiness=Readiness(probes_of(engine)),
+        metrics=metrics,
+        live=live,
+        lives=[hub.life],
     )
     app = create_api(parts)
-    guard(app, engine.settings)
+    guard(app, settings, live.tickets)
     if metrics is not None:
         app.add_middleware(Measuring, metrics=metrics)
     return app

@@ -65,6 +65,8 @@ logger = logging.getLogger(__name__)
 _BUILT_IN: Final = frozenset({"audit", "metrics", "telemetry"})
 """The names of the library's own subscribers, wanted in a process or not."""
 
+_LIVE_CONNECTIONS: Final = 5
+
 
 class Engine:
     """Everything one process needs, made when first asked for."""
@@ -113,6 +115,11 @@ class Engine:
     def store(self) -> Store:
         """Where all state is."""
         return Store(self._database(self.settings.database_connections))
+
+    @cached_property
+    def live_store(self) -> Store:
+        """For streams of events: one connection reads the log, the others what clients missed."""
+        return Store(self._database(_LIVE_CONNECTIONS))
 
     @cached_property
     def dispatcher(self) -> GuardedDispatcher:

@@ -12,9 +12,9 @@ from typing import Final
 
 from workflow_engine.errors import DatabaseUnavailable
 from workflow_engine.model.records import EventRecord
-from workflow_engine.relay.order import Horizon, place_of
+from workflow_engine.relay.following import onward, settled_head
+from workflow_engine.relay.order import place_of
 from workflow_engine.relay.session import Session
-from workflow_engine.relay.tail import FIRST_LOOK, Backoff, Tail
 from workflow_engine.store.channels import EVENTS, Subscription
 from workflow_engine.store.event_search import EventFilter, EventSearch
 from workflow_engine.store.transaction import Store, Transaction
@@ -67,35 +67,17 @@ class Follower:
         with self._store.single() as tx, Subscription(self._store.database, EVENTS) as bell:
             session = Session(tx)
             if self._position is None:
-                head = _settled_head(session, bell)
+                head = settled_head(session, bell)
                 for event in _past(tx, self._wanted, past, until=head):
                     self._position = place_of(event)
                     yield event
                 self._position = head
             self._position = min(self._position, session.head())  # a crash may have forgotten the youngest events
-            yield from self._onward(session, bell, self._position)
-
-    def _onward(self, session: Session, bell: Subscription, position: int) -> Iterator[EventRecord]:
-        tail, backoff = Tail(session, position, poll_seconds=self._poll_seconds), Backoff()
-        while True:
-            look = tail.look(position)
-            for event in look.events:
-                position = self._position = place_of(event)
-                if self._wanted.fits(event):
-                    yield event
-            seconds = backoff.next(look, self._poll_seconds)
-            if seconds > 0:
-                bell.wait(seconds)
-
-
-def _settled_head(session: Session, bell: Subscription) -> int:
-    """Return the newest place of the log up to which no event can come any more."""
-    head, horizon = session.head(), Horizon()
-    while True:
-        horizon.observe(head, session.writers())
-        if horizon.settled >= head:
-            return head
-        bell.wait(FIRST_LOOK)
+            for page in onward(session, bell, self._position, poll_seconds=self._poll_seconds, stop=Flag()):
+                for event in page:
+                    self._position = place_of(event)
+                    if self._wanted.fits(event):
+                        yield event
 
 
 def _past(tx: Transaction, wanted: EventFilter, past: Past, *, until: int) -> Iterator[EventRecord]:

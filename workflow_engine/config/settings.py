@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 from workflow_engine.config.api import SECRETS, ApiSettings
 from workflow_engine.config.orchestration import Orchestration
+from workflow_engine.config.streams import Streams
 from workflow_engine.errors import ConfigurationError
 
 DEFAULT_FILE = "workflow_engine.toml"
@@ -162,6 +163,7 @@ class Settings(ApiSettings):
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, max_length=255, description="Address on which that port listens."
     )
+    streams: Streams = Field(default=Streams(), description="Live streams of events (SSE).")
     flower_url: str | None = Field(
         default=None,
         min_length=1,

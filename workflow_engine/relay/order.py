@@ -9,13 +9,28 @@ id above the xmax of a snapshot taken later, which is only one past the highest 
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 from workflow_engine.model.records import EventRecord
 
 PREPARED: Final = "prepared"
 """A transaction prepared for two-phase commit: it has lost the name it was seen under before."""
 _MOST_WAITS: Final = 32
+
+
+class Placed(Protocol):
+    """What has a place in the log."""
+
+    @property
+    def name(self) -> str:
+        """Of the event."""
+
+    @property
+    def position(self) -> int | None:
+        """The place."""
+
+
+P = TypeVar("P", bound=Placed)
 
 
 class Horizon:
@@ -53,14 +68,14 @@ def in_order(events: Sequence[EventRecord], *, after: int, settled: int) -> Sequ
     return events
 
 
-def place_of(event: EventRecord) -> int:
+def place_of(event: Placed) -> int:
     """Return an event's place in the log; whatever was read from there has one."""
     if event.position is None:
         raise ValueError(f"{event.name} was not read from the event log")
     return event.position
 
 
-class Window:
+class Window(Generic[P]):
     """A stretch of the log in memory: every event after ``floor`` up to ``position``."""
 
     def __init__(self, position: int, *, size: int) -> None:
@@ -68,14 +83,14 @@ class Window:
         self.floor = position
         self.position = position
         self._size = size
-        self._events: list[EventRecord] = []
+        self._events: list[P] = []
         self._places: list[int] = []
 
     def __len__(self) -> int:
         """Return how many events are in memory."""
         return len(self._events)
 
-    def extend(self, events: Sequence[EventRecord]) -> None:
+    def extend(self, events: Sequence[P]) -> None:
         """Add the events that follow."""
         if not events:
             return
@@ -87,7 +102,7 @@ class Window:
             self.floor = self._places[surplus - 1]
             del self._events[:surplus], self._places[:surplus]
 
-    def after(self, position: int, limit: int) -> list[EventRecord]:
+    def after(self, position: int, limit: int) -> list[P]:
         """Return up to ``limit`` events after ``position``, which is not below the floor."""
         start = bisect_right(self._places, position)
         return self._events[start : start + limit]

@@ -79,7 +79,7 @@ class Tail:
         lock = Lock()
         self._changed = Condition(lock)
         self._waiting = _Waiting(lock)
-        self._window = Window(position, size=MEMORY)
+        self._window: Window[EventRecord] = Window(position, size=MEMORY)
         self._backoff = Backoff()
         self._rings = 0
         self._heard = -1  # the first read waits for no bell
@@ -237,7 +237,7 @@ class Feed:
     def __init__(self, tail: Tail) -> None:
         """Read beside others of ``tail``."""
         self._tail = tail
-        self._page = Window(0, size=0)
+        self._page: Window[EventRecord] = Window(0, size=0)
         self._backoff = Backoff()
 
     def after(

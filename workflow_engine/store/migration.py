@@ -18,6 +18,11 @@ from alembic import command
 from workflow_engine.errors import DatabaseUnavailable
 
 _LOCK_KEY = 7_305_808_170_101  # any constant: the advisory lock that migrations of one database share
+_TABLES: Final = (
+    *("runs", "events", "results", "relay", "audit", "step_dead_letters", "timers", "schedules", "signals"),
+    "stream_tickets",
+)
+"""The modules of ``store.tables``."""
 _PARTITION: Final = re.compile(r"_(\d{4}_\d{2}|default)$")
 
 
@@ -91,7 +96,7 @@ def lock(connection: Connection) -> None:
 
 def metadata() -> MetaData:
     """Return every table this release knows."""
-    for name in ("runs", "events", "results", "relay", "audit", "step_dead_letters", "timers", "schedules", "signals"):
+    for name in _TABLES:
         import_module(f"workflow_engine.store.tables.{name}")
     tables: MetaData = import_module("workflow_engine.store.tables.metadata").metadata
     return tables

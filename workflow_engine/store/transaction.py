@@ -32,6 +32,7 @@ from workflow_engine.store.standstills import Standstills
 from workflow_engine.store.statements import statement
 from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
+from workflow_engine.store.streams import Streams
 from workflow_engine.store.timers import Timers
 from workflow_engine.store.views import Views
 from workflow_engine.store.waiting import Waiting
@@ -139,6 +140,11 @@ class Transaction:
     def rerunning(self) -> Rerunning:
         """Runs that do part of an earlier one again."""
         return Rerunning(self.connection)
+
+    @cached_property
+    def streams(self) -> Streams:
+        """What live streams ask."""
+        return Streams(self.connection)
 
     @cached_property
     def step_dead_letters(self) -> StepDeadLetters:

@@ -27,7 +27,7 @@ from tests.support.api_server import served
 from workflow_engine import Engine
 from workflow_engine.api.wiring import api_of
 
-ENDLESS: Final = {"/v1/events/stream"}
+ENDLESS: Final = {"/v1/events/stream", "/v1/runs/{run_id}/events/stream"}
 """Answers that go on; they have tests of their own."""
 CHECKS: Final[list[Any]] = [
     not_a_server_error,
