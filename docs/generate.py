@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 import workflow_engine
 from workflow_engine import errors
+from workflow_engine.api.app import openapi_document
 from workflow_engine.config import DEFAULT_FILE, Settings
 from workflow_engine.config.api import ApiSettings
 from workflow_engine.metrics import instruments, labels
@@ -210,6 +211,14 @@ def render_events_schema() -> str:
 def render_asyncapi() -> str:
     """Return the catalogue as an AsyncAPI document."""
     return _json(event_schemas.asyncapi())
+
+
+# HTTP API
+
+
+def render_openapi() -> str:
+    """Return the HTTP API's OpenAPI document."""
+    return _json(openapi_document())
 
 
 def _json(document: Mapping[str, Any]) -> str:
@@ -503,6 +512,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "reference/events.md": render_events,
     "reference/events.schema.json": render_events_schema,
     "reference/asyncapi.json": render_asyncapi,
+    "reference/openapi.json": render_openapi,
     "reference/spans.md": render_spans,
     "reference/metrics.md": render_metrics,
     "reference/errors.md": render_errors,

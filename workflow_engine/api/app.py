@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
 
 from workflow_engine.api.dependencies import no_unknown_parameters
+from workflow_engine.api.docs_page import serve_docs
 from workflow_engine.api.document import document_problems
 from workflow_engine.api.parts import Parts
 from workflow_engine.api.problems import answer_problems
@@ -48,19 +49,32 @@ _DESCRIPTION: Final = "Durable workflows on Celery: submit runs, follow them, ch
 
 def create_api(parts: Parts) -> FastAPI:
     """Return the application; nothing is opened before it starts."""
+    app = _without_parts()
+    app.state.parts = parts
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, which is the same whatever the settings."""
+    return _without_parts().openapi()
+
+
+def _without_parts() -> FastAPI:
     app = FastAPI(
         title="Workflow Engine",
         version="1",
         description=_DESCRIPTION,
         lifespan=_lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
     )
-    app.state.parts = parts
     answer_problems(app)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(no_unknown_parameters)])
+    serve_docs(app)
     document_problems(app)
     return app
 

@@ -21,8 +21,8 @@ from workflow_engine.config.api import is_loopback
 from workflow_engine.errors import WorkflowEngineError
 
 _CALLER: Final = "workflow_engine.caller"
-_OPEN_PATHS: Final = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
-_OPEN_FOLDER: Final = "/health/"
+_OPEN_PATHS: Final = frozenset({"/docs", "/openapi.json"})
+_OPEN_FOLDERS: Final = ("/health/", "/docs/")
 _STREAM: Final = "/events/stream"
 
 
@@ -148,7 +148,7 @@ def known_caller(request: Request) -> Caller:
 def is_open(scope: Scope) -> bool:
     """Tell whether a path is for everybody."""
     path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
+    return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDERS)
 
 
 def _is_here(place: str) -> bool:

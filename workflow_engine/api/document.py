@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from workflow_engine.api.problems import MEDIA_TYPE, Problem
 
 _REFERENCE: Final = "#/components/schemas/"
+_ANSWERS: Final = "#/components/responses/"
 _NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
 _CHANGES: Final = frozenset({"post", "put", "patch", "delete"})
 _WHY: Final = {
@@ -43,12 +44,13 @@ def _describe(document: dict[str, Any]) -> None:
     problem = Problem.model_json_schema(ref_template=_REFERENCE + "{model}")
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
+    document["components"]["responses"] = {code.name: _answer(why) for code, why in _WHY.items()}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             answers = operation["responses"]
             answers.pop("422", None)
             for code in _refusals(path, method, operation):
-                answers.setdefault(str(code.value), _answer(_WHY[code]))
+                answers.setdefault(str(code.value), {"$ref": f"{_ANSWERS}{code.name}"})
 
 
 def _refusals(path: str, method: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:

@@ -1,5 +1,6 @@
 """Whether the API is well, and what it measures."""
 
+import re
 from collections.abc import Callable
 
 import httpx
@@ -75,3 +76,14 @@ def test_requests_are_measured_by_route_and_not_by_what_is_in_the_path(http: htt
     assert "wfe_api_request_duration_seconds_bucket" in text
     assert 'wfe_circuit_state{circuit="broker"} 0.0' in text
     assert "nothing-of-this-name" not in text
+
+
+def test_the_documentation_needs_nothing_from_elsewhere(http: httpx.Client) -> None:
+    page = http.get("/docs")
+
+    found = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert {each.rpartition("/")[2] for each in found} == {"swagger-ui.css", "swagger-ui-bundle.js", "favicon.png"}
+    for each in found:
+        assert each.startswith("/docs/assets/")
+        assert http.get(each).status_code == 200
+    assert "default-src 'self'" in page.headers["content-security-policy"]
