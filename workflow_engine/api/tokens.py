@@ -1,6 +1,8 @@
 """Tokens: who a JWT is from, and tokens of our own for development."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from math import isfinite
@@ -20,20 +22,32 @@ from workflow_engine.errors import ConfigurationError, InvalidInput
 LEEWAY_SECONDS: Final = 10
 """How much the issuer's clock may be ahead of ours."""
 _LONGEST_TOKEN: Final = 8_192
+_KNOWN_LIMIT: Final = 1_000
 _LONGEST_NAME: Final = 200
 """As the actor of what a caller does is stored."""
 _LONGEST_LIFE: Final = timedelta(days=3_660)
 _MOST_NAMES: Final = 1_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What a token says that was checked with a key; good for as long as that is the key of its name."""
+
+    key_name: str | None
+    key: Key
+    caller: Caller
+    ends_at: float
+
+
 class Tokens:
-    """Says who a token is from."""
+    """Says who a token is from; what it has checked it knows for a while, for the same one comes again and again."""
 
     def __init__(
         self, keys: Keys, *, issuer: str | None = None, audience: str | None = None, clock: Clock | None = None
     ) -> None:
         self._keys = keys
         self._clock = clock or SystemClock()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
         self._claims: dict[str, Any] = {"issuer": issuer, "audience": audience}
         self._options: Any = {
             "require": ["exp", "sub"],
@@ -49,15 +63,26 @@ class Tokens:
             Unauthorized: it is not valid, or has expired; why it is not valid is not told.
             KeysUnavailable: it cannot be checked, for the keys could not be had so far.
         """
+        known = self._known.get(token)
+        if known is None or await self._keys.find(known.key_name) is not known.key:
+            known = await self._check(token)
+        if known.ends_at <= self._clock.now().timestamp():
+            _refuse("the token has expired")
+        return known.caller
+
+    async def _check(self, token: str) -> "_Known":
         if len(token) > _LONGEST_TOKEN:
             _refuse()
-        key = await self._keys.find(_key_name(token))
+        name = _key_name(token)
+        key = await self._keys.find(name)
         if key is None:
             _refuse()
         claims = self._verified(token, key)
-        if claims["exp"] <= self._clock.now().timestamp():
-            _refuse("the token has expired")
-        return _caller(claims)
+        known = _Known(key_name=name, key=key, caller=_caller(claims), ends_at=claims["exp"])
+        self._known[token] = known
+        if len(self._known) > _KNOWN_LIMIT:
+            self._known.popitem(last=False)
+        return known
 
     def _verified(self, token: str, key: Key) -> Mapping[str, Any]:
         try:

@@ -27,8 +27,9 @@ from tests.support.tokens import (
 )
 from workflow_engine import ConfigurationError, InvalidInput
 from workflow_engine.api.caller import Caller
+from workflow_engine.api.keys import Key, OneKey
 from workflow_engine.api.refusals import Unauthorized
-from workflow_engine.api.tokens import make_token, tokens_of
+from workflow_engine.api.tokens import Tokens, make_token, tokens_of
 from workflow_engine.config import Settings
 
 HS256 = Settings(api_secret=SECRET)
@@ -68,6 +69,35 @@ def test_only_a_token_that_is_signed_well_is_told_that_it_has_expired() -> None:
         caller(signed(exp=seconds_from_now(-1)))
     with pytest.raises(Unauthorized, match="the token is not valid"):
         caller(signed("another-secret-that-is-long-enough-for-hs256", exp=seconds_from_now(-1)))
+
+
+class Time:
+    """A clock in the test's hands."""
+
+    def __init__(self) -> None:
+        self.at = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def test_a_token_that_was_checked_before_ends_all_the_same() -> None:
+    clock = Time()
+    tokens = Tokens(OneKey(Key(algorithm="HS256", value=SECRET.encode())), clock=clock)
+    token = signed(exp=seconds_from_now(60))
+
+    assert asyncio.run(tokens.caller(token)) is asyncio.run(tokens.caller(token))
+    clock.at += timedelta(seconds=61)
+    with pytest.raises(Unauthorized, match="the token has expired"):
+        asyncio.run(tokens.caller(token))
+
+
+def test_only_so_many_tokens_are_known() -> None:
+    tokens = tokens_of(HS256)
+    for number in range(1_100):
+        asyncio.run(tokens.caller(signed(sub=str(number))))
+
+    assert len(tokens._known) == 1_000
 
 
 def test_an_issuers_clock_may_be_a_little_ahead() -> None:
