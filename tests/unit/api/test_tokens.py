@@ -40,9 +40,12 @@ def caller(token: str, settings: Settings = HS256) -> Caller:
 
 
 def test_a_good_token_says_who_its_caller_is_and_what_they_may_do() -> None:
-    found = caller(signed(sub="ada", scopes=["runs:read"], namespaces=["a", "b"]))
+    end = seconds_from_now(60)
 
-    assert found == Caller(subject="ada", scopes=frozenset({"runs:read"}), namespaces=frozenset({"a", "b"}))
+    found = caller(signed(sub="ada", scopes=["runs:read"], namespaces=["a", "b"], exp=end))
+
+    scopes, namespaces = frozenset({"runs:read"}), frozenset({"a", "b"})
+    assert found == Caller(subject="ada", scopes=scopes, namespaces=namespaces, expires_at=end)
 
 
 def test_scopes_may_be_one_text_as_oauth_has_them() -> None:
