@@ -33,6 +33,7 @@ from workflow_engine.model.commands import (
     CancelRun,
     Command,
     CreateSchedule,
+    DeleteRuns,
     DeleteSchedule,
     DeliverSignal,
     DiscardSteps,
@@ -54,12 +55,14 @@ from workflow_engine.model.commands import (
     SuspendStep,
     TellStandstills,
     UpdateDeadline,
+    UpdateRun,
     UpdateSchedule,
 )
 from workflow_engine.model.events import CATALOGUE
 from workflow_engine.model.explanation import Reason
 from workflow_engine.model.records import EventRecord
 from workflow_engine.model.run import RunState
+from workflow_engine.model.run_changes import run_changes
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.model.schedule import Timing
 from workflow_engine.model.standstills import StaleRun
@@ -95,6 +98,7 @@ AGAIN_AND_AGAIN = {
     "run.due_soon",
     "run.overdue",
     "run.rescheduled",
+    "run.updated",
     "signal.received",
 }
 """An attempt that the broker or a worker could not take never happened, and is dispatched again; a run may have several
@@ -335,6 +339,21 @@ def is_rescheduled(stage: Stage) -> None:
         stage.processor.execute(UpdateDeadline(run_id=run_id, due_at=LONG_AGO, actor="ada"))
 
 
+def is_updated(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    for title in ("first", "first", "second"):
+        changes = run_changes({"title": title, "due_at": LONG_AGO})
+        stage.processor.execute(UpdateRun(run_id=run_id, changes=changes, actor="ada"))
+
+
+def is_deleted(stage: Stage) -> None:
+    run_id = stage.submit(graph(CHAIN))
+    stage.processor.execute(DeleteRuns(run_ids=[run_id]))
+    run_all(stage.processor, stage.broker)
+    for _ in range(2):
+        stage.processor.execute(DeleteRuns(run_ids=[run_id], reason="old", actor="ada"))
+
+
 def times_out(stage: Stage) -> None:
     stage.time_out(stage.submit(graph(CHAIN), timeout=60))
 
@@ -541,6 +560,9 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("run.due_soon", "FireTimers"): is_due_soon,
     ("run.overdue", "FireTimers"): is_overdue,
     ("run.rescheduled", "UpdateDeadline"): is_rescheduled,
+    ("run.rescheduled", "UpdateRun"): is_updated,
+    ("run.updated", "UpdateRun"): is_updated,
+    ("run.deleted", "DeleteRuns"): is_deleted,
     ("step.dispatched", "SubmitRun"): runs_to_its_end,
     ("step.dispatched", "CompleteStep"): runs_to_its_end,
     ("step.dispatched", "ProcessReadiness"): is_tried_again,

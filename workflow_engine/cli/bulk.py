@@ -1,10 +1,11 @@
-"""``wfe runs bulk cancel|pause|resume|retry``: the same done to all runs that fit."""
+"""``wfe runs bulk cancel|pause|resume|retry|update|delete``: the same done to all runs that fit."""
 
 from typing import Any, Final
 
 import click
 
 from workflow_engine.cli.actor import actor_option
+from workflow_engine.cli.changing import change_options, taken_changes
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.listing import filter_options, said_of_runs
@@ -17,6 +18,8 @@ _ACTIONS: Final = {
     "pause": "Pause all runs that fit.",
     "resume": "Let all paused runs that fit go on.",
     "retry": "Run what has failed again, of all failed runs that fit.",
+    "update": "Change what is said about all runs that fit and have not ended.",
+    "delete": "Forget all runs that fit and have ended.",
 }
 
 
@@ -41,9 +44,10 @@ def _command(action: str, about: str) -> click.Command:
         as_json: bool,
         **wanted: Any,
     ) -> None:
+        changes = [taken_changes(wanted)] if action == "update" else []
         with engine_here() as engine:
             act = getattr(engine.client.in_bulk, action)
-            done = act(reason=reason, actor=actor, dry_run=dry_run, limit=limit, **said_of_runs(wanted))
+            done = act(*changes, reason=reason, actor=actor, dry_run=dry_run, limit=limit, **said_of_runs(wanted))
         if as_json:
             print_json(as_values(done) | {"dry_run": dry_run})
         else:
@@ -51,7 +55,7 @@ def _command(action: str, about: str) -> click.Command:
         if done.refused:
             click.get_current_context().exit(FAILURE)
 
-    return run
+    return change_options("set-")(run) if action == "update" else run
 
 
 for _action, _about in _ACTIONS.items():

@@ -4,6 +4,7 @@ import click
 
 from workflow_engine.cli.actor import actor_option
 from workflow_engine.cli.bulk import bulk
+from workflow_engine.cli.changing import delete, update
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.explaining import explain
 from workflow_engine.cli.failures import FAILURE
@@ -29,14 +30,14 @@ from workflow_engine.model.run import RunState
 
 @click.group()
 def runs() -> None:
-    """List, show, explain and watch runs; cancel, pause, retry, rerun or reschedule them; send them signals."""
+    """List, show, explain and watch runs; cancel, pause, retry, rerun, update or delete them; send them signals."""
 
 
 runs.add_command(list_runs)
 runs.add_command(bulk)
 runs.add_command(explain)
 runs.add_command(reschedule)
-for command in (cancel, pause, resume, retry, rerun, resolve):
+for command in (cancel, pause, resume, retry, rerun, resolve, update, delete):
     runs.add_command(command)
 
 

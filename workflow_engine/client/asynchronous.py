@@ -96,6 +96,14 @@ class AsyncRunHandle:
         """Say by hand what a step's result is; answer and errors as ``RunHandle.resolve``."""
         return await asyncio.to_thread(lambda: self._handle.resolve(step, result, reason=reason, actor=actor))
 
+    async def update(self, **said: Any) -> tuple[str, ...]:
+        """Change what is said about the run; arguments and errors as ``RunHandle.update``."""
+        return await asyncio.to_thread(lambda: self._handle.update(**said))
+
+    async def delete(self, reason: str | None = None, *, actor: str | None = None) -> None:
+        """Forget the run, which has ended; errors as ``RunHandle.delete``."""
+        await asyncio.to_thread(lambda: self._handle.delete(reason, actor=actor))
+
     async def reschedule(self, **said: Any) -> bool:
         """Say anew when the run is due; arguments and errors as ``RunHandle.reschedule``."""
         return await asyncio.to_thread(lambda: self._handle.reschedule(**said))

@@ -1,21 +1,28 @@
 """The same done to many runs: each by a command of its own, in a transaction of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from workflow_engine.client.handle import RunHandle
+from workflow_engine.client.lifecycle import UNFINISHED
 from workflow_engine.client.run_lists import RunLists
+from workflow_engine.engine.handlers.deleting import DeletedRuns
+from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import InvalidInput, NotDead, RunEnded, RunNotFound, WrongState
 from workflow_engine.ids import RunId
+from workflow_engine.model.commands import DeleteRuns
 from workflow_engine.model.pages import check_limit
-from workflow_engine.model.run import RunState
+from workflow_engine.model.run import FINAL_RUN_STATES, RunState
+from workflow_engine.model.run_changes import run_changes
 from workflow_engine.model.run_filter import RunOrder, run_filter
 from workflow_engine.model.run_options import cancel_options
 
 _GOING: Final = (RunState.PENDING, RunState.RUNNING)
 _REFUSALS: Final = (RunEnded, WrongState, NotDead, RunNotFound)
 _PAGE: Final = 1_000
+_TOGETHER: Final = 100
+"""Runs that are deleted in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +44,17 @@ class DoneInBulk:
     """Whether more runs fit than were tried: ask again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The runs that a bulk is about."""
+
+    ids: Sequence[RunId]
+    more: bool
+    is_dry: bool
+
+
 class RunsInBulk:
-    """Cancel, pause, resume or retry the runs of a namespace that fit a filter, the oldest first.
+    """Cancel, pause, resume, retry, update or delete the runs of a namespace that fit a filter, the oldest first.
 
     Each takes the fields of ``client.page_runs`` as the filter, which must say something; ``reason`` and ``actor``,
     kept with each; ``limit``, how many runs at most (1 to 1,000); and ``dry_run``, to be told which it would be. States
@@ -49,9 +65,10 @@ class RunsInBulk:
         InvalidInput: the filter says nothing, or an argument is of the wrong form; nothing is changed.
     """
 
-    def __init__(self, lists: RunLists, handle: Callable[[RunId], RunHandle]) -> None:
+    def __init__(self, lists: RunLists, processor: Processor, handle: Callable[[RunId], RunHandle]) -> None:
         """Find runs in ``lists`` and change each by its handle."""
         self._lists = lists
+        self._processor = processor
         self._handle = handle
 
     def cancel(self, *, reason: str | None = None, actor: str | None = None, **wanted: Any) -> DoneInBulk:
@@ -74,24 +91,57 @@ class RunsInBulk:
         cancel_options(reason, actor)
         return self._each(lambda run: bool(run.retry(reason=reason, actor=actor).requeued), (RunState.FAILED,), wanted)
 
-    def _each(self, act: Callable[[RunHandle], bool], states: Sequence[RunState], wanted: dict[str, Any]) -> DoneInBulk:
-        limit, dry_run = wanted.pop("limit", _PAGE), wanted.pop("dry_run", False)
-        check_limit(limit)
-        if not run_filter(**wanted).said:
-            raise InvalidInput("filter", "says nothing: name at least one thing that the runs have in common")
-        ids, more = self._ids(limit, {**wanted, "states": wanted.get("states") or states})
-        if dry_run:
-            return DoneInBulk(done=ids, refused=(), more=more)
+    def update(
+        self, changes: Mapping[str, Any], *, reason: str | None = None, actor: str | None = None, **wanted: Any
+    ) -> DoneInBulk:
+        """Say something else about the runs that fit; ``changes`` as for ``RunHandle.update``. A reason is not kept."""
+        cancel_options(reason, actor)
+        run_changes(changes)
+        states = (*_GOING, RunState.PAUSED, RunState.CANCELLING)
+        return self._each(lambda run: bool(run.update(actor=actor, **changes)), states, wanted)
+
+    def delete(self, *, reason: str | None = None, actor: str | None = None, **wanted: Any) -> DoneInBulk:
+        """Forget the runs that fit and have ended, 100 in a transaction."""
+        said = cancel_options(reason, actor)
+        found = self._found(tuple(FINAL_RUN_STATES), wanted)
+        if found.is_dry:
+            return DoneInBulk(done=found.ids, refused=(), more=found.more)
         done: list[RunId] = []
         refused: list[RefusedRun] = []
-        for run_id in ids:
+        for begin in range(0, len(found.ids), _TOGETHER):
+            ids = found.ids[begin : begin + _TOGETHER]
+            deleted: DeletedRuns = self._processor.execute(
+                DeleteRuns(run_ids=ids, reason=said.reason, actor=said.actor)
+            )
+            done += deleted.deleted
+            refused += [
+                RefusedRun(id=run_id, why=str(WrongState(f"run {run_id}", state, UNFINISHED)))
+                for run_id, state in deleted.unfinished.items()
+            ]
+        return DoneInBulk(done=done, refused=refused, more=found.more)
+
+    def _each(self, act: Callable[[RunHandle], bool], states: Sequence[RunState], wanted: dict[str, Any]) -> DoneInBulk:
+        found = self._found(states, wanted)
+        if found.is_dry:
+            return DoneInBulk(done=found.ids, refused=(), more=found.more)
+        done: list[RunId] = []
+        refused: list[RefusedRun] = []
+        for run_id in found.ids:
             try:
                 changed = act(self._handle(run_id))
             except _REFUSALS as error:
                 refused.append(RefusedRun(id=run_id, why=str(error)))
             else:
                 done += [run_id] if changed else []
-        return DoneInBulk(done=done, refused=refused, more=more)
+        return DoneInBulk(done=done, refused=refused, more=found.more)
+
+    def _found(self, states: Sequence[RunState], wanted: dict[str, Any]) -> "_Found":
+        limit, dry_run = wanted.pop("limit", _PAGE), wanted.pop("dry_run", False)
+        check_limit(limit)
+        if not run_filter(**wanted).said:
+            raise InvalidInput("filter", "says nothing: name at least one thing that the runs have in common")
+        ids, more = self._ids(limit, {**wanted, "states": wanted.get("states") or states})
+        return _Found(ids=ids, more=more, is_dry=dry_run)
 
     def _ids(self, limit: int, wanted: dict[str, Any]) -> tuple[list[RunId], bool]:
         ids: list[RunId] = []

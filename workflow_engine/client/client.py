@@ -315,7 +315,7 @@ class WorkflowClient:
     @cached_property
     def in_bulk(self) -> RunsInBulk:
         """The same done to many runs."""
-        return RunsInBulk(self._lists, self._handle)
+        return RunsInBulk(self._lists, self._processor, self._handle)
 
     @cached_property
     def schedules(self) -> Schedules:

@@ -271,6 +271,37 @@ class RunHandle:
         """
         return self._lifecycle.resolve(step, result, self._input_limit, reason=reason, actor=actor)
 
+    def update(self, *, actor: str | None = None, **changes: Any) -> tuple[str, ...]:
+        """Change what is said about the run, which has not ended; what is not named stays as it is.
+
+        Args:
+            actor: who asks.
+            **changes: ``priority`` (None: each step's own; it holds for what was not sent to workers yet), ``title``,
+                ``description`` (None: none), ``tags`` (in place of those there were), ``metadata`` (merged into what
+                there is; a key with None goes), ``due_at``, ``remind_before`` as for ``reschedule``.
+
+        Returns:
+            The names of what is different now.
+
+        Raises:
+            InvalidInput: nothing was named, or something out of bounds; the message names it. Nothing is changed.
+            RunEnded: the run has ended.
+            RunNotFound: it is not there.
+        """
+        return self._lifecycle.update(changes, actor)
+
+    def delete(self, reason: str | None = None, *, actor: str | None = None) -> None:
+        """Forget the run, which has ended: its steps, results, dead letters and signals. Its events stay in the log.
+
+        Its idempotency key is free again.
+
+        Raises:
+            WrongState: it has not ended.
+            RunNotFound: it is not there.
+            InvalidInput: ``reason`` or ``actor`` is no text, or too long.
+        """
+        self._lifecycle.delete(reason=reason, actor=actor)
+
     def reschedule(
         self,
         *,

@@ -1,28 +1,42 @@
 """What may be asked of a run once it is there: cancel, pause, resume, retry, rerun, resolve."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from workflow_engine.definitions.names import did_you_mean
+from workflow_engine.engine.handlers.deleting import DeletedRuns
 from workflow_engine.engine.handlers.retrying import Retried
 from workflow_engine.engine.handlers.run import Submitted
 from workflow_engine.engine.processor import Processor
-from workflow_engine.errors import RunNotFound, StepNotFound
+from workflow_engine.errors import RunNotFound, StepNotFound, WrongState
 from workflow_engine.ids import RunId, new_run_id
-from workflow_engine.model.commands import CancelRun, PauseRun, RerunRun, ResolveStep, ResumeRun, RetrySteps
+from workflow_engine.model.commands import (
+    CancelRun,
+    DeleteRuns,
+    PauseRun,
+    RerunRun,
+    ResolveStep,
+    ResumeRun,
+    RetrySteps,
+    UpdateRun,
+)
 from workflow_engine.model.json_values import result_as_json
+from workflow_engine.model.run_changes import run_changes
 from workflow_engine.model.run_options import (
     CancelOptions,
     GraceOptions,
     RerunOptions,
     ResolveOptions,
+    cancel_options,
     check_text,
     checked,
 )
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.transaction import Store
+
+UNFINISHED: Final = "only what has ended can be deleted; cancel it first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +88,22 @@ class Lifecycle:
         )
         submitted: Submitted = self.processor.execute(command)
         return submitted
+
+    def update(self, changes: Mapping[str, Any], actor: str | None) -> tuple[str, ...]:
+        """See ``RunHandle.update``."""
+        said = cancel_options(None, actor)
+        command = UpdateRun(run_id=self.run_id, changes=run_changes(changes), actor=said.actor)
+        changed: tuple[str, ...] = self.processor.execute(command)
+        return changed
+
+    def delete(self, **said: Any) -> None:
+        """See ``RunHandle.delete``."""
+        options = checked(CancelOptions, said)
+        done: DeletedRuns = self.processor.execute(DeleteRuns(run_ids=[self.run_id], **dict(options)))
+        if state := done.unfinished.get(self.run_id):
+            raise WrongState(f"run {self.run_id}", state, UNFINISHED)
+        if not done.deleted:
+            raise RunNotFound(self.run_id)
 
     def _plan(self) -> Plan:
         with self.store.single() as tx:

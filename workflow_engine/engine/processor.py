@@ -9,6 +9,7 @@ from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.background import Background
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
 from workflow_engine.engine.handlers import deadline as deadline_handlers
+from workflow_engine.engine.handlers import deleting as deleting_handlers
 from workflow_engine.engine.handlers import pausing as pause_handlers
 from workflow_engine.engine.handlers import readiness as readiness_handlers
 from workflow_engine.engine.handlers import rerunning as rerun_handlers
@@ -21,6 +22,7 @@ from workflow_engine.engine.handlers import standstill as standstill_handlers
 from workflow_engine.engine.handlers import step as step_handlers
 from workflow_engine.engine.handlers import submitting as submitting_handlers
 from workflow_engine.engine.handlers import timer as timer_handlers
+from workflow_engine.engine.handlers import updating as updating_handlers
 from workflow_engine.engine.handlers import waiting as waiting_handlers
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Outcome, Told
@@ -204,6 +206,8 @@ _HANDLERS: Final[Mapping[type, Callable[[Any, Scope], Outcome]]] = {
     commands.DiscardSteps: retry_handlers.discard_steps,
     commands.ProcessReadiness: readiness_handlers.process_readiness,
     commands.UpdateDeadline: deadline_handlers.update_deadline,
+    commands.UpdateRun: updating_handlers.update_run,
+    commands.DeleteRuns: deleting_handlers.delete_runs,
     commands.FireTimers: timer_handlers.fire_timers,
     commands.TellStandstills: standstill_handlers.tell_standstills,
 }

@@ -9,6 +9,7 @@ from workflow_engine.definitions.waiting import Wait
 from workflow_engine.ids import RunId
 from workflow_engine.model.deadlines import UNCHANGED, Unsaid
 from workflow_engine.model.records import Claim
+from workflow_engine.model.run_changes import RunChanges
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.model.schedule import Timing
 from workflow_engine.model.standstills import StaleRun
@@ -298,6 +299,24 @@ class TellStandstills:
     runs: Sequence[StaleRun]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRun:
+    """Say something anew about a run that has not ended. The answer: the names of what changed."""
+
+    run_id: RunId
+    changes: RunChanges
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRuns:
+    """Forget runs that have ended, with their steps. The answer is a ``DeletedRuns``."""
+
+    run_ids: Sequence[RunId]
+    reason: str | None = None
+    actor: str | None = None
+
+
 Command = (
     SubmitRun
     | ClaimStep
@@ -314,6 +333,8 @@ Command = (
     | ResolveStep
     | RerunRun
     | UpdateDeadline
+    | UpdateRun
+    | DeleteRuns
     | CreateSchedule
     | UpdateSchedule
     | PauseSchedule

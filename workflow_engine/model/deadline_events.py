@@ -46,7 +46,7 @@ class RunRescheduled(Payload):
     """Somebody changed when a run is due, or its reminders."""
 
     event = "run.rescheduled"
-    fired_by = "UpdateDeadline"
+    fired_by = "UpdateDeadline, UpdateRun"
     frequency = "when somebody asks"
     example: ClassVar = {
         "workflow": "order_fulfilment",

@@ -59,6 +59,8 @@ CATALOGUE: dict[str, type[Payload]] = {
         RunRetried,
         lifecycle_events.RunPaused,
         lifecycle_events.RunResumed,
+        lifecycle_events.RunUpdated,
+        lifecycle_events.RunDeleted,
         lifecycle_events.RunRepeated,
         deadline_events.RunDueSoon,
         deadline_events.RunOverdue,

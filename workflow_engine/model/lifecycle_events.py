@@ -43,6 +43,46 @@ class RunResumed(Payload):
     actor: Actor
 
 
+class RunUpdated(Payload):
+    """Somebody changed what is said about a run that has not ended; of when it is due ``run.rescheduled`` tells."""
+
+    event = "run.updated"
+    fired_by = "UpdateRun"
+    frequency = "when somebody asks, and it changes something"
+    example: ClassVar = {
+        "workflow": "order_fulfilment",
+        "version": "1",
+        "changed": ["metadata", "priority"],
+        "actor": "ada@host-1",
+    }
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    changed: Annotated[list[str], Public, Field(description="what it is that changed, by name, without the values")]
+    actor: Actor
+
+
+class RunDeleted(Payload):
+    """Somebody deleted a run that had ended; this is the last event about it, and those before it stay in the log."""
+
+    event = "run.deleted"
+    fired_by = "DeleteRuns"
+    frequency = "at most once a run"
+    example: ClassVar = {
+        "workflow": "order_fulfilment",
+        "version": "1",
+        "state": "succeeded",
+        "reason": "the customer asked for it",
+        "actor": "ada@host-1",
+    }
+
+    workflow: WorkflowName
+    version: WorkflowVersion
+    state: Annotated[str, Public, Field(description="how it had ended")]
+    reason: _Reason
+    actor: Actor
+
+
 class RunRepeated(Payload):
     """The run does part of an earlier one again: it has taken over the results of all steps that need no second run."""
 

@@ -167,4 +167,6 @@ class Completion:
 
     dispatched: Sequence[int]
     run_finished: bool
+    run_priority: int | None
+    """The run's own at this moment, if anything was dispatched and it has one."""
     occurred_at: datetime

@@ -21,7 +21,8 @@ from workflow_engine.model.deadlines import UNCHANGED, Length, Reminders, Unsaid
 from workflow_engine.model.json_values import input_as_json
 from workflow_engine.model.trace_ids import parse_traceparent
 
-_METADATA_LIMIT = 65_536
+METADATA_LIMIT: Final = 65_536
+"""Bytes of a run's metadata as JSON."""
 LONGEST_GRACE: Final = 86_400
 """Seconds that a step may go on after a cancel."""
 
@@ -39,7 +40,7 @@ def _rank(value: Any) -> Any:
 
 def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
-        input_as_json(metadata, _METADATA_LIMIT)
+        input_as_json(metadata, METADATA_LIMIT)
     except InvalidInput as error:
         raise ValueError(error.reason) from None
     return metadata

@@ -211,7 +211,12 @@ class Steps:
         )
         if row is None:
             return None
-        return Completion(dispatched=row.dispatched, run_finished=row.run_finished, occurred_at=row.finished_at)
+        return Completion(
+            dispatched=row.dispatched,
+            run_finished=row.run_finished,
+            run_priority=row.run_priority,
+            occurred_at=row.finished_at,
+        )
 
     def find_repair(self, command: StepAttempt, children: Sequence[int]) -> list[DueStep]:
         """Return children of a finished attempt that nobody has claimed."""

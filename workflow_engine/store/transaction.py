@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
 from workflow_engine.store.audit import AuditLog
+from workflow_engine.store.changed_runs import ChangedRuns
 from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.database import Database
 from workflow_engine.store.deadlines import Deadlines
@@ -75,6 +76,11 @@ class Transaction:
     def run_batches(self) -> RunBatches:
         """Many runs at once."""
         return RunBatches(self.connection)
+
+    @cached_property
+    def changed_runs(self) -> ChangedRuns:
+        """What is said anew about runs, and runs that are forgotten."""
+        return ChangedRuns(self.connection)
 
     @cached_property
     def steps(self) -> Steps:

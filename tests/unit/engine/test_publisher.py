@@ -42,6 +42,8 @@ PUBLISH: dict[str, Callable[[], Event]] = {
     "run.rescheduled": lambda: publisher.run_rescheduled(
         PLAN, due_at=None, remind_before=(), previous_due_at=MOMENT, actor="ada"
     ),
+    "run.updated": lambda: publisher.run_updated(PLAN, ["title", "metadata"], "ada"),
+    "run.deleted": lambda: publisher.run_deleted(PLAN, RunState.FAILED, LONG, "ada"),
     "run.paused": lambda: publisher.run_paused(LONG, "ada", 2),
     "run.resumed": lambda: publisher.run_resumed(RunState.PENDING, LONG, "ada"),
     "run.repeated": lambda: publisher.run_repeated(

@@ -120,6 +120,7 @@ def test_the_port_shows_an_instrument_as_it_is_declared(metrics: Metrics, instru
 
 def test_every_event_of_a_run_or_step_has_its_state() -> None:
     move_no_run = {"run.stale", "run.due_soon", "run.overdue", "run.rescheduled", "run.repeated"}
+    move_no_run |= {"run.updated", "run.deleted"}
     assert RUN_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("run.")} - move_no_run
     assert STEP_STATE_AFTER.keys() == {name for name in CATALOGUE if name.startswith("step.")} - {"step.discarded"}
 

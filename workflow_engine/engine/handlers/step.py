@@ -98,7 +98,7 @@ def _complete(command: CompleteStep, scope: Scope, settle: Settle = Settle.NO) -
     free = [(position, 1) for position in completion.dispatched]
     return Outcome(
         value=completion,
-        dispatches=dispatches(plan, command.plan_id, command.run_id, free, claim.run_priority, claim.traceparent),
+        dispatches=dispatches(plan, command.plan_id, command.run_id, free, completion.run_priority, claim.traceparent),
     )
 
 

@@ -13,6 +13,7 @@ from workflow_engine.engine.publisher.deliveries import (
 from workflow_engine.engine.publisher.runs import (
     run_cancelled,
     run_cancelling,
+    run_deleted,
     run_due_soon,
     run_expired,
     run_failed,
@@ -26,6 +27,7 @@ from workflow_engine.engine.publisher.runs import (
     run_started,
     run_submitted,
     run_succeeded,
+    run_updated,
 )
 from workflow_engine.engine.publisher.schedules import (
     schedule_created,
@@ -59,6 +61,7 @@ from workflow_engine.engine.publisher.steps import (
 __all__ = [
     "run_cancelled",
     "run_cancelling",
+    "run_deleted",
     "run_due_soon",
     "run_expired",
     "run_failed",
@@ -72,6 +75,7 @@ __all__ = [
     "run_started",
     "run_submitted",
     "run_succeeded",
+    "run_updated",
     "schedule_created",
     "schedule_deleted",
     "schedule_fired",

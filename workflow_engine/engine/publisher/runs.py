@@ -159,3 +159,19 @@ def run_repeated(
             actor=actor,
         )
     )
+
+
+def run_updated(plan: Plan, changed: Sequence[str], actor: str | None) -> Event:
+    """Something else is said about a run."""
+    return event_of(
+        lifecycle_events.RunUpdated(workflow=plan.workflow, version=plan.version, changed=sorted(changed), actor=actor)
+    )
+
+
+def run_deleted(plan: Plan, state: RunState, reason: str | None, actor: str | None) -> Event:
+    """A run that had ended is forgotten."""
+    return event_of(
+        lifecycle_events.RunDeleted(
+            workflow=plan.workflow, version=plan.version, state=state, reason=bounded_if_any(reason), actor=actor
+        )
+    )

@@ -71,5 +71,7 @@ WITH done AS (
 )
 SELECT ARRAY(SELECT position FROM counted WHERE dispatched ORDER BY position) AS dispatched,
        EXISTS(SELECT FROM finished WHERE over) AS run_finished,
+       CASE WHEN EXISTS(SELECT FROM counted WHERE dispatched)
+            THEN (SELECT priority FROM runs WHERE id = %(run_id)s) END AS run_priority,  -- it may have changed since the claim
        done.finished_at
   FROM done
