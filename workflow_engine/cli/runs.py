@@ -97,6 +97,7 @@ def _show(run: RunHandle, link: str | None) -> None:
             "run": record.id,
             "workflow": f"{record.workflow} {record.version}",
             "state": state(record.state),
+            "rerun of": record.rerun_of,
             "title": record.title,
             "tags": ", ".join(record.tags) or None,
             "key": record.idempotency_key,

@@ -42,6 +42,8 @@ class RunSummary:
     expires_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    rerun_of: RunId | None
+    """The earlier run of which it does a part again; both have one ``correlation_id``."""
 
     @property
     def is_final(self) -> bool:

@@ -36,6 +36,7 @@ SUMMARY_COLUMNS: Final = [
         "expires_at",
         "started_at",
         "finished_at",
+        "rerun_of",
     ]
 ]
 WHOLE_COLUMNS: Final = [*SUMMARY_COLUMNS, runs.c.input]
@@ -55,6 +56,7 @@ def _values(row: Any) -> dict[str, Any]:
     values: dict[str, Any] = row._asdict()
     values["id"] = RunId(str(values["id"]))
     values["state"] = RunState(values["state"])
+    values["rerun_of"] = None if values["rerun_of"] is None else RunId(str(values["rerun_of"]))
     values["priority"] = None if values["priority"] is None else list(Priority)[values["priority"]]
     values["remind_before"] = lengths(values["remind_before"])
     values["timeout"] = None if values["timeout"] is None else timedelta(seconds=values["timeout"])

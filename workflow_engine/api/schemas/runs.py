@@ -113,6 +113,7 @@ class RunSummary(BaseModel):
     expires_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    rerun_of: str | None = Field(description="The earlier run of which it does a part again.")
     links: Links
 
 
