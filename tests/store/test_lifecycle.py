@@ -335,6 +335,23 @@ def test_what_runs_on_after_its_grace_counts_as_cancelled(
     prove_every_run(store.database)
 
 
+def test_who_cancels_a_second_time_may_be_less_patient(
+    store: Store, processor: Processor, broker: RecordingDispatcher
+) -> None:
+    run = handle(store, processor, submit(processor, graph(DIAMOND)))
+    claim(processor, broker.take("a"))
+    run.cancel()
+    processor.execute(FireTimers(limit=10))
+    assert run.state == "cancelling"
+
+    assert run.cancel(grace=0)
+    processor.execute(FireTimers(limit=10))
+
+    assert run.state == "cancelled"
+    assert event_names(store, run.id)["run.cancelling", None] == 1
+    prove_every_run(store.database)
+
+
 def test_a_run_that_stops_within_its_grace_leaves_no_timer(
     store: Store, processor: Processor, broker: RecordingDispatcher
 ) -> None:

@@ -163,7 +163,8 @@ class RunHandle:
         Args:
             reason: kept with the run.
             actor: who asks.
-            grace: seconds or a timedelta, up to a day; by default the setting ``cancel_grace_seconds``.
+            grace: seconds or a timedelta, up to a day; by default the setting ``cancel_grace_seconds``. Who cancels a
+                second time may shorten it.
 
         Returns:
             False if the run had ended already.

@@ -103,9 +103,11 @@ def cancel_run(command: CancelRun, scope: Scope) -> Outcome:
     run = scope.tx.runs.lock(command.run_id)
     if run is None or run.state in FINAL_RUN_STATES:
         return Outcome(value=False)
-    if not scope.tx.runs.move(command.run_id, RunTrigger.CANCEL):
-        return Outcome(value=True)  # asked before
     running = sum(step.state is StepState.RUNNING for step in held)
+    if not scope.tx.runs.move(command.run_id, RunTrigger.CANCEL):  # asked before; perhaps somebody is less patient now
+        if command.grace is not None and running:
+            scope.tx.timers.set_for_run(TimerKind.CANCEL_GRACE, command.run_id, command.grace)
+        return Outcome(value=True)
     scope.publish(command.run_id, publisher.run_cancelling(command.reason, command.actor, running))
     plan = scope.plan(run.plan_id)
     end_unstarted(command.run_id, held, plan, "the run was cancelled", scope)
