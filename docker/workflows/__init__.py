@@ -1,0 +1,1 @@
+"""Workflows to begin with: mounted as /app/workflows, unless .env names others."""
