@@ -10,7 +10,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import floor, readiness, relay, report, subscribers
+from benchmarks import api, floor, readiness, relay, report, subscribers
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
@@ -27,6 +27,7 @@ OTHERS: Final = (
     "upkeep",
     "timers",
     "large",
+    "api",
 )
 """What is measured beside the workloads."""
 
@@ -90,6 +91,9 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
         }
         say(report.print_floor, rates)
         return rates
+    if name == "api":
+        asked = api.answers(configuration, servers.folder, rounds)
+        return [each.as_json() for each in (say(report.print_answers, asked) or asked)]
     if name in EVENTS:
         return _measure_events(name, session, servers, rounds, say)
     if name in READINESS:

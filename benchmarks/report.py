@@ -1,9 +1,10 @@
 """Prints what was measured, for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from benchmarks.api import Answers
 from benchmarks.cpu import QUIET
 from benchmarks.messages import LIMIT, Weights
 from benchmarks.readiness import WATCHED, Delays, Upkeep
@@ -82,6 +83,21 @@ def print_deliveries(rates: Sequence[float]) -> None:
     """Print how fast a relay delivers what is in the log."""
     print("\ndelivering to a durable subscriber that does nothing, events a second")
     print(f"  {', '.join(f'{rate:,.0f}' for rate in rates)}; median {median(rates):,.0f}")
+
+
+def print_answers(answers: Iterable[Answers]) -> list[Answers]:
+    """Print what clients of the API saw, as soon as they have seen it; return it."""
+    print("\nruns by HTTP, one process of the API, each request a durable commit")
+    print(f"  {'load':<18} {'requests/s':>10} {'runs/s':>8} {'p50':>7} {'p99':>7} {'longest':>8} ms   load of machine")
+    seen = []
+    for each in answers:
+        seen.append(each)
+        print(
+            f"  {each.load:<18} {each.requests_per_second:>10,.0f} {each.runs_per_second:>8,.0f} {each.p50:>7.1f} "
+            f"{each.p99:>7.1f} {each.longest:>8.1f}      {each.load_of_machine:.1f}",
+            flush=True,
+        )
+    return seen
 
 
 def print_latencies(latencies: Sequence[Latency]) -> None:
