@@ -34,8 +34,8 @@ OTHERS: Final = (
 READINESS: Final = ("dispatch", "notify", "upkeep", "timers")
 """Those about how soon what may run is sent, and what waiting for it costs."""
 
-EVENTS: Final = ("relay", "latency", "subscribers")
-"""Those of them that are about events."""
+PROCESSES: Final = ("relay", "latency", "subscribers", "api")
+"""Those for which a process of another kind is started."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,11 +91,8 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
         }
         say(report.print_floor, rates)
         return rates
-    if name == "api":
-        asked = api.answers(configuration, servers.folder, rounds)
-        return [each.as_json() for each in (say(report.print_answers, asked) or asked)]
-    if name in EVENTS:
-        return _measure_events(name, session, servers, rounds, say)
+    if name in PROCESSES:
+        return _measure_processes(name, session, servers, rounds, say)
     if name in READINESS:
         return _measure_readiness(name, session, servers, say)
     growths = [session.grow() for _ in range(2)]
@@ -103,8 +100,11 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
     return [each.as_json() for each in growths]
 
 
-def _measure_events(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:
+def _measure_processes(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:
     configuration = servers.configuration
+    if name == "api":
+        asked = api.answers(configuration, servers.folder, rounds)
+        return [each.as_json() for each in say(report.print_answers, asked) or asked]
     if name == "relay":
         delivered = [relay.deliveries_per_second(configuration, servers.folder) for _ in range(rounds)]
         say(report.print_deliveries, delivered)

@@ -131,13 +131,40 @@ def test_a_run_is_done_again_from_a_step(http: httpx.Client, run: str, walk: Wal
     assert [step["state"] for step in steps] == ["succeeded", "ready", "waiting"]
 
 
-def test_a_run_is_rescheduled(http: httpx.Client, run: str) -> None:
-    said = {"due_at": "2030-01-31T12:00:00Z", "remind_before": [3600]}
-    assert http.post(f"/v1/runs/{run}/reschedule", json=said).json()["changed"] is True
+def test_what_is_said_about_a_run_is_changed(http: httpx.Client, run: str) -> None:
+    said = {"due_at": "2030-01-31T12:00:00Z", "remind_before": [3600], "priority": "low", "metadata": {"a": 1}}
+    assert set(http.patch(f"/v1/runs/{run}", json=said).json()["changed"]) == said.keys()
 
     shown = http.get(f"/v1/runs/{run}").json()
-    assert (shown["due_at"], shown["remind_before"]) == ("2030-01-31T12:00:00Z", [3600.0])
-    assert http.post(f"/v1/runs/{run}/reschedule", json={}).json()["errors"][0]["field"] == "due_at"
+    assert {name: shown[name] for name in said} == said | {"remind_before": [3600.0]}
+    assert http.patch(f"/v1/runs/{run}", json={"metadata": {"a": None}, "due_at": None}).status_code == 200
+    shown = http.get(f"/v1/runs/{run}").json()
+    assert (shown["metadata"], shown["due_at"], shown["priority"]) == ({}, None, "low")
+    assert http.patch(f"/v1/runs/{run}", json={}).status_code == 422
+
+
+def test_a_run_that_has_ended_is_deleted(http: httpx.Client, run: str) -> None:
+    refused = http.delete(f"/v1/runs/{run}")
+    assert (refused.status_code, refused.json()["state"]) == (409, "pending")
+
+    http.post(f"/v1/runs/{run}/cancel")
+    assert http.delete(f"/v1/runs/{run}", params={"reason": "asked to forget"}).status_code == 204
+    assert http.get(f"/v1/runs/{run}").status_code == 404
+    assert http.delete(f"/v1/runs/{run}").status_code == 404
+
+
+def test_many_runs_are_updated_and_deleted_by_a_filter(http: httpx.Client) -> None:
+    tag = uuid4().hex
+    ids = [each["id"] for each in batch(http, *[{"workflow": "orders", **ORDER, "tags": [tag]}] * 2).json()["items"]]
+    wanted = {"filter": {"tags": [tag]}}
+
+    updated = http.post("/v1/runs/bulk/update", json=wanted | {"changes": {"priority": "low"}}).json()
+    assert sorted(updated["done"]) == sorted(ids)
+    assert http.post("/v1/runs/bulk/update", json=wanted | {"changes": {}}).status_code == 422
+    assert http.post("/v1/runs/bulk/delete", json=wanted).json()["matched"] == 0
+    http.post("/v1/runs/bulk/cancel", json=wanted)
+    assert http.post("/v1/runs/bulk/delete", json=wanted | {"dry_run": True}).json()["matched"] == 2
+    assert sorted(http.post("/v1/runs/bulk/delete", json=wanted).json()["done"]) == sorted(ids)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +175,6 @@ def test_a_run_is_rescheduled(http: httpx.Client, run: str) -> None:
         ("cancel", {}),
         ("retry", {}),
         ("steps/pack/resolve", {"result": 1, "reason": "r"}),
-        ("reschedule", {"due_at": None}),
     ],
 )
 def test_what_does_not_go_with_a_runs_end_is_a_409_that_names_the_state(

@@ -1,4 +1,4 @@
-"""Change a run: cancel, pause, resume, retry, rerun, resolve, reschedule it, or tell it something.
+"""Change a run: update, delete, cancel, pause, resume, retry, rerun, resolve it, or tell it something.
 
 Each is safe to repeat, and in the wrong state a 409 that names the state.
 """
@@ -6,7 +6,7 @@ Each is safe to repeat, and in the wrong state a 409 that names the state.
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from workflow_engine.api.dependencies import RunsClient, Writer
 from workflow_engine.api.links import LinksHere
@@ -15,13 +15,14 @@ from workflow_engine.api.schemas.lifecycle import (
     Cancel,
     Changed,
     Rerun,
-    Reschedule,
     Resolve,
     Retried,
     Retry,
     Said,
     Signal,
     SignalTaken,
+    Update,
+    Updated,
     retried,
 )
 from workflow_engine.api.schemas.runs import Submitted
@@ -34,6 +35,24 @@ router = APIRouter(prefix="/v1/runs/{run_id}", tags=["lifecycle"])
 _SAID: Said = Said()
 _CANCEL: Cancel = Cancel()
 _RETRY: Retry = Retry()
+
+
+@router.patch("")
+def update_run(run_id: RunId, client: RunsClient, caller: Writer, body: Update) -> Updated:
+    """Change what is said about a run that has not ended: priority, title, tags, metadata, when it is due."""
+    run = client.run(run_id)
+    return Updated(id=run.id, changed=list(run.update(actor=caller.acts_as(body.actor), **body.values)))
+
+
+@router.delete("", status_code=HTTPStatus.NO_CONTENT)
+def delete_run(
+    run_id: RunId,
+    client: RunsClient,
+    caller: Writer,
+    reason: Annotated[str | None, Query(max_length=2_000, description="Kept with the event of the deletion.")] = None,
+) -> None:
+    """Forget a run that has ended, its steps and results; its events stay in the log, its idempotency key is free."""
+    client.run(run_id).delete(reason, actor=caller.acts_as(None))
 
 
 @router.post("/cancel")
@@ -106,14 +125,6 @@ def resolve_step(
     run = client.run(run_id)
     changed = run.resolve(step, body.result, reason=body.reason, actor=caller.acts_as(body.actor))
     return _changed(run, changed=changed)
-
-
-@router.post("/reschedule")
-def reschedule_run(run_id: RunId, client: RunsClient, caller: Writer, body: Reschedule) -> Changed:
-    """Say anew when a run is due, and how long before that its reminders come."""
-    run = client.run(run_id)
-    said = {name: getattr(body, name) for name in body.model_fields_set - {"actor"}}
-    return _changed(run, changed=run.reschedule(**said, actor=caller.acts_as(body.actor)))
 
 
 @router.post("/signals/{name}")

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_engine.api.pages import PAGE_LIMIT
 from workflow_engine.api.schemas.filters import RunFilterBody
-from workflow_engine.api.schemas.lifecycle import Said
+from workflow_engine.api.schemas.lifecycle import Changes, Said
 from workflow_engine.client.bulk import DoneInBulk
 
 
@@ -25,6 +25,16 @@ class Bulk(Said):
         """Return it as ``client.in_bulk`` takes it."""
         about = {"reason": self.reason, "actor": actor, "dry_run": self.dry_run, "limit": self.limit}
         return {**self.filter.said(), **about}
+
+
+class BulkUpdate(Bulk):
+    """Which runs are meant, and what is to be said anew about them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"filter": {"workflow": "orders"}, "changes": {"priority": "low"}}]}
+    )
+
+    changes: Changes
 
 
 class RefusedRun(BaseModel):

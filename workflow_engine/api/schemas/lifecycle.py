@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_engine.api.schemas.requests import Moment, RequestBody, Seconds
+from workflow_engine.definitions.policies import Priority
 from workflow_engine.model.run import RunState
 
 Actor = Annotated[str, Field(max_length=200, description="Who asks; only an admin may name somebody else.")]
@@ -65,15 +66,33 @@ class Resolve(Acting):
     reason: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
-class Reschedule(Acting):
-    """When a run is due, said anew; what is not said stays as it is."""
+class Changes(RequestBody):
+    """What is to be said anew about a run; what is not named stays as it is."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"due_at": "2030-01-31T12:00:00Z", "remind_before": [3600]}]}
+        json_schema_extra={
+            "examples": [{"priority": "critical", "due_at": "2030-01-31T12:00:00Z", "metadata": {"asked_twice": True}}]
+        }
     )
 
+    priority: Priority | None = Field(default=None, description="Of what was not sent yet; null: each step's own.")
+    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    description: Annotated[str, Field(max_length=2_000)] | None = None
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=[], max_length=50, description="In place of those there are."
+    )
+    metadata: dict[str, Any] = Field(default={}, description="Merged into what there is; a key with null goes.")
     due_at: Moment | None = Field(default=None, description="Null: at no time, and without reminders.")
     remind_before: list[Seconds] = Field(default=[], max_length=20, description="Seconds before `due_at`.")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is named, a null too, as ``RunHandle.update`` takes it."""
+        return {name: getattr(self, name) for name in self.model_fields_set & Changes.model_fields.keys()}
+
+
+class Update(Changes, Acting):
+    """Changes, and who makes them."""
 
 
 class Signal(RequestBody):
@@ -99,6 +118,13 @@ class Retried(Changed):
 
     requeued: list[str] = Field(description="Steps that run again.")
     restored: list[str] = Field(description="Steps that wait again.")
+
+
+class Updated(BaseModel):
+    """What came of an update."""
+
+    id: str
+    changed: list[str] = Field(description="The names of what is different now.")
 
 
 class SignalTaken(BaseModel):
