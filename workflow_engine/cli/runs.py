@@ -21,6 +21,7 @@ from workflow_engine.cli.output import (
     state,
 )
 from workflow_engine.cli.rescheduling import describe_deadline, reschedule
+from workflow_engine.cli.statistics import show_statistics
 from workflow_engine.cli.submit import parse_json
 from workflow_engine.cli.watching import follow, follow_as_json, print_steps, run_as_json
 from workflow_engine.client.handle import RunHandle
@@ -35,6 +36,7 @@ def runs() -> None:
 
 runs.add_command(list_runs)
 runs.add_command(bulk)
+runs.add_command(show_statistics)
 runs.add_command(explain)
 runs.add_command(reschedule)
 for command in (cancel, pause, resume, retry, rerun, resolve, update, delete):

@@ -1,11 +1,13 @@
 """The same clients for asyncio: each call runs in a thread, so that no event loop ever waits for a database."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
 from workflow_engine.client.asynchronous_schedules import AsyncSchedules
+from workflow_engine.client.batch import RunToSubmit
+from workflow_engine.client.bulk import DoneInBulk, RunsInBulk
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.client.dead_letters import DeadLetters, Handled
 from workflow_engine.client.handle import RunHandle
@@ -18,6 +20,7 @@ from workflow_engine.model.pages import Page
 from workflow_engine.model.records import EventRecord, RunRecord, RunSummary, StepRecord
 from workflow_engine.model.run import RunState
 from workflow_engine.model.standstills import StaleRun
+from workflow_engine.model.statistics import RunStatistics
 from workflow_engine.model.workers import WorkerRecord
 from workflow_engine.store.views import WorkflowRecord
 
@@ -149,6 +152,38 @@ class AsyncDeadLetters:
         return await asyncio.to_thread(lambda: self._letters.discard_all(**wanted))
 
 
+class AsyncRunsInBulk:
+    """The same done to many runs; arguments and errors as those of ``RunsInBulk``."""
+
+    def __init__(self, bulk: RunsInBulk) -> None:
+        """Wrap that of a client."""
+        self._bulk = bulk
+
+    async def cancel(self, **wanted: Any) -> DoneInBulk:
+        """Cancel the runs that fit."""
+        return await asyncio.to_thread(lambda: self._bulk.cancel(**wanted))
+
+    async def pause(self, **wanted: Any) -> DoneInBulk:
+        """Pause the runs that fit."""
+        return await asyncio.to_thread(lambda: self._bulk.pause(**wanted))
+
+    async def resume(self, **wanted: Any) -> DoneInBulk:
+        """Resume the runs that fit."""
+        return await asyncio.to_thread(lambda: self._bulk.resume(**wanted))
+
+    async def retry(self, **wanted: Any) -> DoneInBulk:
+        """Retry what has failed of the runs that fit."""
+        return await asyncio.to_thread(lambda: self._bulk.retry(**wanted))
+
+    async def update(self, changes: Mapping[str, Any], **wanted: Any) -> DoneInBulk:
+        """Say something else about the runs that fit."""
+        return await asyncio.to_thread(lambda: self._bulk.update(changes, **wanted))
+
+    async def delete(self, **wanted: Any) -> DoneInBulk:
+        """Forget the runs that fit and have ended."""
+        return await asyncio.to_thread(lambda: self._bulk.delete(**wanted))
+
+
 class AsyncWorkflowClient:
     """Submits runs from asyncio; see ``WorkflowClient``."""
 
@@ -193,6 +228,19 @@ class AsyncWorkflowClient:
     async def page_runs(self, **wanted: Any) -> Page[RunSummary]:
         """Return a page of the runs that fit; arguments and errors as ``WorkflowClient.page_runs``."""
         return await asyncio.to_thread(lambda: self._client.page_runs(**wanted))
+
+    async def submit_batch(self, runs: Iterable[RunToSubmit]) -> list[AsyncRunHandle]:
+        """Store runs of any workflows in one transaction; errors as ``WorkflowClient.submit_batch``."""
+        return [AsyncRunHandle(handle) for handle in await asyncio.to_thread(self._client.submit_batch, runs)]
+
+    async def statistics(self, **wanted: Any) -> RunStatistics:
+        """Return how many runs there were and how they ended; arguments and errors as ``WorkflowClient.statistics``."""
+        return await asyncio.to_thread(lambda: self._client.statistics(**wanted))
+
+    @property
+    def in_bulk(self) -> AsyncRunsInBulk:
+        """The same done to many runs."""
+        return AsyncRunsInBulk(self._client.in_bulk)
 
     @property
     def schedules(self) -> AsyncSchedules:

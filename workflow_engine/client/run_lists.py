@@ -1,13 +1,16 @@
 """Lists of a namespace's runs: a page at a time, and how many there are of what."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.pages import Page, Place, as_cursor, check_limit, parse_cursor
 from workflow_engine.model.records import RunRecord, RunSummary
 from workflow_engine.model.run_filter import RunOrder, run_filter
+from workflow_engine.model.statistics import LONGEST_RANGE, RunStatistics
 from workflow_engine.store.run_drivers import RunQuestion
 from workflow_engine.store.run_search import RunSearch
+from workflow_engine.store.run_statistics import run_statistics
 from workflow_engine.store.transaction import Store
 
 
@@ -55,6 +58,24 @@ class RunLists:
                 after = page.next
                 if after is None or len(found) == limit:
                     return found
+
+    def statistics(self, **wanted: Any) -> RunStatistics:
+        """Return statistics of the runs that fit; see ``WorkflowClient.statistics``."""
+        with self._store.snapshot() as tx:
+            until = wanted.get("created_before") or tx.now()
+            since = wanted.get("created_after") or _a_day_before(until)
+            fitting = run_filter(**{**wanted, "created_after": since, "created_before": until})
+            if until - since > LONGEST_RANGE:
+                raise InvalidInput("created_after", f"is more than {LONGEST_RANGE.days} days before created_before")
+            question = RunQuestion(namespace=self._namespace, wanted=fitting)
+            return run_statistics(tx.connection, question, since, until)
+
+
+def _a_day_before(moment: datetime) -> datetime:
+    try:
+        return moment - timedelta(days=1)
+    except (TypeError, OverflowError):
+        raise InvalidInput("created_before", f"must be a time with a zone, not {moment!r}") from None
 
 
 def _order(order: RunOrder | str) -> RunOrder:

@@ -67,18 +67,12 @@ class RunSearch:
             .order_by(*in_order(question.order, near.c.created_at, near.c.id))
             .limit(limit + 1)
         )
-        rows = self._all(query)
+        rows = self.ask(query)
         found = [run_record(row) if with_input else run_summary(row) for row in rows[:limit]]
         if len(rows) > limit:
             return FoundRuns(runs=found, next=Place(moment=found[-1].created_at, run_id=found[-1].id))
         far = None if way.is_whole else self._end_of_walk(way.driver, question, max(way.depth, limit + 1))
         return FoundRuns(runs=found, next=far)
-
-    def count(self, question: RunQuestion, most: int) -> int:
-        """Return how many runs fit, or ``most`` if they are more; of one namespace, bounded by ``most`` alone."""
-        near = self._choose(question).driver.walked(question, most, SUMMARY_COLUMNS)
-        query = select(func.count()).select_from(near).where(*conditions(question, near.c))
-        return int(self._all(query)[0][0])
 
     def _choose(self, question: RunQuestion) -> "_Way":
         drivers = drivers_for(question)
@@ -90,7 +84,7 @@ class RunSearch:
             select(func.count()).select_from(driver.candidates(question, FEW + 1).subquery()).scalar_subquery()
             for driver in drivers
         ]
-        (numbers,) = self._all(select(*(count.label(f"way_{place}") for place, count in enumerate(counts))))
+        (numbers,) = self.ask(select(*(count.label(f"way_{place}") for place, count in enumerate(counts))))
         few, way = min(
             (min(number, FEW + 1), place)
             for place, (number, driver) in enumerate(zip(numbers, drivers, strict=True))
@@ -100,11 +94,16 @@ class RunSearch:
 
     def _end_of_walk(self, driver: Driver, question: RunQuestion, depth: int) -> Place | None:
         """Return where a walk ended that went as far as it may; None if there was nothing further."""
-        rows = self._all(
+        rows = self.ask(
             driver.candidates(question, depth).limit(literal_column("1")).offset(literal_column(str(depth - 1)))
         )
         return Place(moment=rows[0].created_at, run_id=RunId(str(rows[0].id))) if rows else None
 
-    def _all(self, query: Select[Any]) -> list[Any]:
+    def way_to(self, question: RunQuestion) -> Driver:
+        """Return the best way to the runs that fit."""
+        return self._choose(question).driver
+
+    def ask(self, query: Select[Any]) -> list[Any]:
+        """Return a query's rows."""
         compiled = query.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         return self._connection.execute(str(compiled).encode(), dict(compiled.params)).fetchall()
