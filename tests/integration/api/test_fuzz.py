@@ -21,14 +21,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.integration.api.test_lets_nobody_in import ROUTES, Asked
+from tests.fixtures.database import new_database
+from tests.integration.api.every_route import ROUTES, Asked
+from tests.integration.api.flows import approvals, orders
 from tests.integration.api.walking import Walk
 from tests.support.api_server import served
-from workflow_engine import Engine
+from workflow_engine import Engine, Settings
 from workflow_engine.api.wiring import api_of
 
-ENDLESS: Final = {"/v1/events/stream", "/v1/runs/{run_id}/events/stream"}
-"""Answers that go on; they have tests of their own."""
 CHECKS: Final[list[Any]] = [
     not_a_server_error,
     status_code_conformance,
@@ -36,7 +36,7 @@ CHECKS: Final[list[Any]] = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-FUZZED = [route for route in ROUTES if route.path not in ENDLESS]
+FUZZED = [route for route in ROUTES if not route.goes_on]
 
 
 class Target:
@@ -71,9 +71,14 @@ class Target:
 
 
 @pytest.fixture(scope="module")
-def target(api_engine: Engine, walk: Walk) -> Iterator[Target]:
-    with served(api_of(api_engine)) as address:
-        yield Target(address, walk)
+def target(api_engine: Engine, postgres_url: str, template_database: str) -> Iterator[Target]:
+    """An API on a database of its own, for who knows what will be stored."""
+    with new_database(postgres_url, template=template_database) as url:
+        values = api_engine.settings.model_dump(exclude_unset=True) | {"database_url": url}
+        engine = Engine(Settings(**values), workflows=[orders, approvals], exposes_metrics=True)
+        with served(api_of(engine)) as address:
+            yield Target(address, Walk(engine))
+        engine.close()
 
 
 def fuzz(target: Target, route: Asked, mode: GenerationMode, examples: int, checks: list[Any]) -> None:

@@ -1,12 +1,12 @@
 """Nobody sees or changes what is another namespace's, nor acts in another's name, in whatever way they ask."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import pytest
 
-from tests.integration.api.test_lets_nobody_in import NO_ID, WRITES, Asked
+from tests.integration.api.every_route import NO_ID, WITH_BODY, Asked
 from tests.support.tokens import bearer
 
 THEIRS: Final = bearer(sub="eve", namespaces=["elsewhere"])
@@ -93,37 +93,20 @@ def test_a_workflow_of_another_namespace_shows_ours_of_that_name(guarded: httpx.
     assert guarded.get("/v1/workflows/orders", headers=OURS | {"If-None-Match": tag}).status_code == 200
 
 
-BODIES: Final[Mapping[str, dict[str, Any]]] = {
-    "/v1/schedules": {"name": "bobs", "workflow": "orders", "cron": "0 6 * * *", "input": {"order_id": 1}},
-}
-"""Where an empty body is not enough."""
-
-
-@pytest.mark.parametrize("route", WRITES, ids=str)
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
 @pytest.mark.parametrize("field", ["actor", "initiator"])
 def test_only_an_admin_acts_in_the_name_of_somebody_else(
     guarded: httpx.Client, runs: Mapping[str, list[str]], route: Asked, field: str
 ) -> None:
-    if field not in fields_of(guarded, route):
+    if field not in route.body_fields:
         return
     headers = bearer(scopes=["runs:read", "runs:write"])
-    body = BODIES.get(route.path, {}) | {field: "bob"}
+    body = (route.good_body or {}) | {field: "bob"}
 
     url = route.url.replace(NO_ID, runs["ours"][0])
     answer = guarded.request(route.method, url, json=body, headers=headers)
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (403, field)
-
-
-def fields_of(client: httpx.Client, route: Asked) -> set[str]:
-    """Return the fields of a route's body, as the document has them."""
-    document = client.get("/openapi.json").json()
-    body = document["paths"][route.path][route.method.lower()].get("requestBody")
-    if body is None:
-        return set()
-    text = str(body)
-    names = [name for name in document["components"]["schemas"] if f"/{name}'" in text]
-    return {field for name in names for field in document["components"]["schemas"][name].get("properties", {})}
 
 
 def test_nobody_names_another_initiator_in_a_batch(guarded: httpx.Client) -> None:

@@ -1,57 +1,24 @@
 """Every route, one by one as the application lists them, refuses strangers, other namespaces and lesser scopes."""
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
+from tests.integration.api.every_route import GUARDED, NO_ID, WRITES, Asked
 from tests.support.tokens import BAD, SECRET, bearer, signed
-from workflow_engine.api.app import ROUTERS
 
-OPEN = {"/health/live", "/health/ready", "/health/startup"}
-"""What everybody may ask."""
 OF_ALL_NAMESPACES = {"/v1/events/catalog", "/v1/events/catalog/{name}", "/metrics"}
 """What is not about one namespace, and so is there for whoever has the scope."""
 OF_READERS = {"/v1/events/tickets"}
 """What changes nothing, though it is no GET."""
-NO_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A route, and a request that reaches it."""
-
-    method: str
-    path: str
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-    @property
-    def url(self) -> str:
-        return re.sub(r"\{(\w+)[^}]*\}", lambda found: NO_ID if "id" in found[1] else "orders", self.path)
-
-
-ROUTES = [
-    Asked(method=method, path=route.path)
-    for router in ROUTERS
-    for route in router.routes
-    if isinstance(route, APIRoute)
-    for method in sorted(route.methods)
-]
-GUARDED = [route for route in ROUTES if route.path not in OPEN]
-WRITES = [route for route in GUARDED if route.method != "GET" and route.path not in OF_READERS]
 OF_A_NAMESPACE = [route for route in GUARDED if route.path not in OF_ALL_NAMESPACES]
 
 
 def ask(client: httpx.Client, route: Asked, token: str | None, **query: str) -> httpx.Response:
     headers = {} if token is None else {"Authorization": f"Bearer {token}".encode()}
-    body: Any = {} if route in WRITES else None
-    return client.request(route.method, route.url, headers=headers, json=body, params=query)
+    return client.request(route.method, route.url, headers=headers, json=route.good_body, params=query)
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=str)
@@ -151,8 +118,8 @@ def test_a_run_of_another_namespace_looks_as_if_it_were_not_there(
     guarded: httpx.Client, foreign_run: dict[str, Any], route: Asked
 ) -> None:
     def answer_about(run_id: str) -> tuple[int, str, list[str]]:
-        body: Any = {} if route in WRITES else None
-        found = guarded.request(route.method, route.url.replace(NO_ID, run_id), json=body, headers=bearer())
+        url = route.url.replace(NO_ID, run_id)
+        found = guarded.request(route.method, url, json=route.good_body, headers=bearer())
         kept = sorted(name for name in found.headers if name != "date")
         return found.status_code, found.text.replace(run_id, "RUN"), kept
 

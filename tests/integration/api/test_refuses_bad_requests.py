@@ -8,20 +8,12 @@ import httpx
 import psycopg
 import pytest
 
-from tests.integration.api.test_keeps_namespaces_apart import BODIES
-from tests.integration.api.test_lets_nobody_in import NO_ID, ROUTES, WRITES, Asked
+from tests.integration.api.every_route import NO_ID, ROUTES, WITH_BODY, Asked
 
 SQL: Final = "x'; DROP TABLE runs; --"
 LONG: Final = "x" * 10_000
-ENDLESS: Final = {"/v1/events/stream"}
-READS: Final = [route for route in ROUTES if route.method == "GET" and route.path not in ENDLESS]
+READS: Final = [route for route in ROUTES if route.method == "GET" and not route.goes_on]
 IN_PATHS: Final = [route for route in ROUTES if "{" in route.path]
-
-
-@pytest.fixture(scope="module")
-def document(http: httpx.Client) -> Any:
-    """What the API says of itself."""
-    return http.get("/openapi.json").json()
 
 
 @pytest.fixture(scope="module")
@@ -57,30 +49,13 @@ def fields_of(answer: httpx.Response) -> list[str]:
     return [each["field"] for each in answer.json().get("errors", [])]
 
 
-def body_of(document: Any, route: Asked) -> Mapping[str, Any]:
-    """Return what the fields of a route's body must be like; nothing for a route without a body."""
-    body = document["paths"][route.path][route.method.lower()].get("requestBody")
-    if body is None:
-        return {}
-    schema = body["content"]["application/json"]["schema"]
-    for _ in range(3):
-        schema = schema.get("anyOf", [schema])[0]
-        schema = document["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
-    found: Mapping[str, Any] = schema.get("properties", {})
-    return found
-
-
 def kinds(schema: Mapping[str, Any]) -> set[str]:
     """Return the JSON types that a field may have; nothing if it may be anything."""
     return {each["type"] for each in schema.get("anyOf", [schema]) if "type" in each}
 
 
-@pytest.mark.parametrize("route", WRITES, ids=str)
-def test_a_body_that_is_no_json_is_said_to_be_none(
-    http: httpx.Client, document: Any, run_id: str, route: Asked
-) -> None:
-    if not body_of(document, route):
-        return
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
+def test_a_body_that_is_no_json_is_said_to_be_none(http: httpx.Client, run_id: str, route: Asked) -> None:
     for body in (b"{", b"\xff\xfe", b"nul", b'{"a": 1,}', b"[" * 50_000, b"{'a': 1}"):
         url = route.url.replace(NO_ID, run_id)
         answer = http.request(route.method, url, content=body, headers={"Content-Type": "application/json"})
@@ -89,10 +64,8 @@ def test_a_body_that_is_no_json_is_said_to_be_none(
         assert answer.json()["title"] in {"Malformed JSON", "Bad request"}
 
 
-@pytest.mark.parametrize("route", WRITES, ids=str)
-def test_a_body_that_is_no_object_is_refused(http: httpx.Client, document: Any, run_id: str, route: Asked) -> None:
-    if not body_of(document, route):
-        return
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
+def test_a_body_that_is_no_object_is_refused(http: httpx.Client, run_id: str, route: Asked) -> None:
     for body in (7, "text", [], [{}], True):
         answer = http.request(route.method, route.url.replace(NO_ID, run_id), json=body)
 
@@ -100,48 +73,42 @@ def test_a_body_that_is_no_object_is_refused(http: httpx.Client, document: Any, 
         assert fields_of(answer)
 
 
-@pytest.mark.parametrize("route", WRITES, ids=str)
-def test_a_body_of_10_mb_is_too_large(http: httpx.Client, document: Any, route: Asked) -> None:
-    if not body_of(document, route):
-        return
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
+def test_a_body_of_10_mb_is_too_large(http: httpx.Client, route: Asked) -> None:
     answer = http.request(route.method, route.url, content=b'{"title": "%s"}' % (b"x" * 10_000_000))
 
     assert (answer.status_code, answer.json()["title"]) == (413, "Too large")
 
 
-@pytest.mark.parametrize("route", WRITES, ids=str)
-def test_a_field_that_is_not_known_is_named(http: httpx.Client, document: Any, run_id: str, route: Asked) -> None:
-    if not body_of(document, route):
-        return
-    body = BODIES.get(route.path, {}) | {"colour": "red"}
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
+def test_a_field_that_is_not_known_is_named(http: httpx.Client, run_id: str, route: Asked) -> None:
+    body = (route.good_body or {}) | {"colour": "red"}
     answer = http.request(route.method, route.url.replace(NO_ID, run_id), json=body)
 
     assert answer.status_code == 422
     assert "colour" in fields_of(answer)
 
 
-@pytest.mark.parametrize("route", WRITES, ids=str)
-def test_a_field_of_another_type_is_named(http: httpx.Client, document: Any, run_id: str, route: Asked) -> None:
-    for name, schema in body_of(document, route).items():
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
+def test_a_field_of_another_type_is_named(http: httpx.Client, run_id: str, route: Asked) -> None:
+    for name, schema in route.body_fields.items():
         if not kinds(schema):
             continue  # it may be anything
         wrong: Any = "no such thing" if "string" not in kinds(schema) else {"a": [1]}
-        body = BODIES.get(route.path, {}) | {name: wrong}
+        body = (route.good_body or {}) | {name: wrong}
         answer = http.request(route.method, route.url.replace(NO_ID, run_id), json=body)
 
         assert answer.status_code == 422, name
         assert any(field.startswith(name) for field in fields_of(answer)), name
 
 
-@pytest.mark.parametrize("route", WRITES, ids=str)
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
 @pytest.mark.parametrize("text", [LONG, "a\x00b", "\ud800"], ids=["10,000 characters", "NUL", "half a letter"])
-def test_a_text_that_cannot_be_is_named(
-    http: httpx.Client, document: Any, run_id: str, route: Asked, text: str
-) -> None:
-    for name, schema in body_of(document, route).items():
+def test_a_text_that_cannot_be_is_named(http: httpx.Client, run_id: str, route: Asked, text: str) -> None:
+    for name, schema in route.body_fields.items():
         if "string" not in kinds(schema):
             continue
-        body = json.dumps(BODIES.get(route.path, {}) | {name: text}).encode()
+        body = json.dumps((route.good_body or {}) | {name: text}).encode()
         answer = http.request(
             route.method,
             route.url.replace(NO_ID, run_id),
@@ -156,10 +123,9 @@ def test_a_text_that_cannot_be_is_named(
 @pytest.mark.parametrize("route", READS, ids=str)
 @pytest.mark.parametrize("text", [LONG, "a\x00b", SQL, "-1", "9" * 400, "é💩"], ids=lambda text: text[:12])
 def test_a_query_parameter_that_cannot_be_is_named_or_finds_nothing(
-    http: httpx.Client, document: Any, run_id: str, route: Asked, text: str
+    http: httpx.Client, run_id: str, route: Asked, text: str
 ) -> None:
-    parameters = document["paths"][route.path]["get"].get("parameters", [])
-    for name in [each["name"] for each in parameters if each["in"] == "query"]:
+    for name in route.parameters:
         answer = http.get(route.url.replace(NO_ID, run_id), params={name: text})
 
         assert answer.status_code in {200, 404, 422}, (name, answer.text)
@@ -181,9 +147,8 @@ def test_a_query_parameter_that_is_not_known_is_named(http: httpx.Client, run_id
 @pytest.mark.parametrize("route", IN_PATHS, ids=str)
 @pytest.mark.parametrize("text", [LONG, "%00", "x'%3B DROP TABLE runs%3B --", "%ED%A0%80", "..%2f..", "%F0%9F%92%A9"])
 def test_a_name_in_a_path_that_cannot_be_is_not_there(http: httpx.Client, route: Asked, text: str) -> None:
-    body: Any = BODIES.get(route.path, {}) if route in WRITES else None
     for url in {route.url.replace(NO_ID, text), route.url.replace("orders", text)} - {route.url}:
-        answer = http.request(route.method, url, json=body)
+        answer = http.request(route.method, url, json=route.good_body)
 
         assert answer.status_code in {404, 405, 422}, answer.text
         assert len(answer.content) < 3_000
@@ -193,9 +158,8 @@ def test_a_name_in_a_path_that_cannot_be_is_not_there(http: httpx.Client, route:
 def test_an_id_that_is_none_is_not_there(http: httpx.Client, route: Asked) -> None:
     if NO_ID not in route.url:
         return
-    body: Any = BODIES.get(route.path, {}) if route in WRITES else None
     for wrong in (NO_ID, NO_ID.upper(), "1", "not-an-id", "-", "null"):
-        answer = http.request(route.method, route.url.replace(NO_ID, wrong), json=body)
+        answer = http.request(route.method, route.url.replace(NO_ID, wrong), json=route.good_body)
 
         assert answer.status_code in {404, 422}, (wrong, answer.text)
 
