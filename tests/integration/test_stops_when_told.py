@@ -5,18 +5,21 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from tests.fixtures.database import new_database
-from tests.support.processes import QUICK, ROOT, Stage, stage, wait_until
+from tests.fixtures.stages import StageMaker
+from tests.support.processes import ROOT, Stage, wait_until
+from workflow_engine.embedded.broker import EmbeddedBroker
 from workflow_engine.embedded.ports import free_port
+from workflow_engine.embedded.postgres import EmbeddedPostgres
 from workflow_engine.embedded.processes import ChildProcess, Program
 
-SOON = 20.0
+SOON = 30.0
 """Seconds; a process that has nothing to finish needs two, on a machine with other things to do."""
 PROCESSES = {
     "worker": (["worker", "--concurrency", "2"], "ready."),
@@ -27,52 +30,63 @@ PROCESSES = {
     "flower": (["flower"], "Connected to "),
     "api": (["api", "--no-auth", "--port", "0"], "listening on"),
 }
+SHORT = ["worker", "coordinator", "relay", "flower", "api"]
 
 
-@pytest.fixture(scope="module")
-def place(postgres_url: str, broker_url: str, template_database: str) -> Iterator[Stage]:
-    """A database and a broker for all of them."""
-    with (
-        tempfile.TemporaryDirectory(prefix="wfe-stops-") as folder,
-        new_database(postgres_url, template=template_database) as url,
-        stage(Path(folder), url, broker_url, **QUICK) as made,
-    ):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def started(place: Stage, request: pytest.FixtureRequest) -> Iterator[dict[str, ChildProcess]]:
-    """Those that the tests are about, at the same time; each has said that it works."""
-    wanted = {item.callspec.params["name"] for item in request.session.items if item.path == request.path}
-    variables = {**os.environ, **place.environment(), "WFE_LOG_FORMAT": "json"}
+@contextmanager
+def started(stage: Stage, names: Sequence[str]) -> Iterator[Mapping[str, ChildProcess]]:
+    """Start processes at the same time; each has said that it works."""
+    variables = {**os.environ, **stage.environment(), "WFE_LOG_FORMAT": "json"}
     processes = {}
-    for name in wanted:
-        words, _ = PROCESSES[name]
-        port = [] if name != "flower" else ["--port", str(free_port())]
-        argv = [sys.executable, "-m", "workflow_engine.cli.main", *words, *port]
-        processes[name] = ChildProcess(Program(argv=argv, env=variables, log=place.folder / f"{name}.log", cwd=ROOT))
-    for name in wanted:
-        _, ready = PROCESSES[name]
-        wait_until(partial(_has, place.folder / f"{name}.log", ready), within=60, why=name)
-    yield processes
+    try:
+        for name in names:
+            port = [] if name != "flower" else ["--port", str(free_port())]
+            argv = [sys.executable, "-m", "workflow_engine.cli.main", *PROCESSES[name][0], *port]
+            processes[name] = ChildProcess(Program(argv=argv, env=variables, log=log_of(stage, name), cwd=ROOT))
+        wait_until(lambda: all(PROCESSES[name][1] in read(stage, name) for name in names), within=90, why="they work")
+        yield processes
+    finally:
+        for process in processes.values():
+            process.sweep()
+
+
+def log_of(stage: Stage, name: str) -> Path:
+    return stage.folder / f"{name}.log"
+
+
+def read(stage: Stage, name: str) -> str:
+    return log_of(stage, name).read_text()
+
+
+def ends_well(stage: Stage, processes: Mapping[str, ChildProcess]) -> None:
+    """Tell all of them to stop, at the same time; fail unless each ends soon and in good order."""
     for process in processes.values():
-        process.sweep()
+        process.send(signal.SIGTERM)
+    until = monotonic() + SOON
+    codes = {name: process.wait(max(until - monotonic(), 0.0)) for name, process in processes.items()}
+
+    assert codes == dict.fromkeys(processes, 0), "\n".join(read(stage, name)[-2_000:] for name in processes)
+    for name in processes:
+        assert "Traceback" not in read(stage, name), name
+        for line in read(stage, name).splitlines():
+            assert isinstance(json.loads(line), dict), (name, line)
 
 
-def _has(log: Path, text: str) -> bool:
-    return text in log.read_text()
+@pytest.mark.parametrize("names", [SHORT, pytest.param(["threads", "gevent"], marks=pytest.mark.slow)], ids=len)
+def test_processes_told_to_stop_end_well(new_stage: StageMaker, names: Sequence[str]) -> None:
+    with new_stage() as stage, started(stage, names) as processes:
+        ends_well(stage, processes)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in {"threads", "gevent"} else name for name in PROCESSES],
-)
-def test_a_process_told_to_stop_ends_well(place: Stage, started: dict[str, ChildProcess], name: str) -> None:
-    started[name].send(signal.SIGTERM)
-    code = started[name].wait(SOON)
-
-    text = (place.folder / f"{name}.log").read_text()
-    assert code == 0, text
-    assert "Traceback" not in text, text
-    for line in text.splitlines():
-        assert isinstance(json.loads(line), dict), line
+@pytest.mark.slow
+def test_processes_told_to_stop_end_well_while_the_servers_are_away(
+    own_database: EmbeddedPostgres, own_broker: EmbeddedBroker
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Stage(Path(folder), own_database.url, own_broker.url)
+        with started(place, SHORT) as processes:
+            own_broker.stop()
+            own_database.stop()
+            wait_until(lambda: "does not answer" in read(place, "coordinator"), why="it has noticed")
+            ends_well(place, processes)
+        place.client.close()

@@ -73,7 +73,7 @@ def test_a_running_dev_is_in_order(dev: Dev) -> None:
     told = levels(found)
     for check in (
         *("dev", "workflows", "database", "durability", "schema", "connections", "clock", "coordinator", "workers"),
-        *("releases", "relay", "broker", "eviction", "flower", "timers", "ready"),
+        *("releases", "relay", "broker", "eviction", "flower", "api", "timers", "ready"),
     ):
         assert told[check] == "ok", found[check]
     assert f"release {release()}" in found["releases"][0]["sentence"]
