@@ -13,6 +13,7 @@ from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.lengths import parse_length, parse_lengths
 from workflow_engine.cli.output import as_json_option, print_json
+from workflow_engine.cli.submitting_many import submit_lines
 from workflow_engine.cli.watching import follow, run_as_json
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.definitions.policies import Priority
@@ -23,8 +24,17 @@ from workflow_engine.model.run import RunState
 @click.argument("name")
 @click.option("--input", "text", metavar="JSON", help="What the steps get as ctx.input.")
 @click.option("--input-file", type=click.Path(path_type=Path, allow_dash=True), help="Read it from a file; - is stdin.")
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="A run for each line of JSON in this file; 1,000 of them together, or none.",
+)
 @click.option("--version", help="Of the workflow; the newest unless given.")
-@click.option("--key", "idempotency_key", help="Idempotency key: the same key always leads to the same run.")
+@click.option(
+    "--key",
+    "idempotency_key",
+    help="Idempotency key: the same key always leads to the same run. With --inputs each has KEY-LINE for its own.",
+)
 @click.option("--title", help="A line for people.")
 @click.option("--description", help="More for people.")
 @click.option("--tag", "tags", multiple=True, help="May be repeated.")
@@ -52,6 +62,7 @@ def submit(
     name: str,
     text: str | None,
     input_file: Path | None,
+    inputs: Path | None,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -61,9 +72,16 @@ def submit(
 
     \b
       wfe submit orders --input '{"order_id": 17}' --key order-17 --wait
+      wfe submit orders --inputs orders.jsonl --key import-7
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
+    if inputs is not None:
+        if wait or text is not None or input_file is not None:
+            raise click.UsageError("--inputs goes without --input, --input-file and --wait")
+        with engine_here(with_workflows=True) as engine:
+            submit_lines(engine, name, inputs, _given(options), as_json=as_json)
+        return
     value = _input(text, input_file)
     with engine_here(with_workflows=True) as engine:
         run = engine.client.submit(name, or_defaults(engine, name, value, options["version"]), **_given(options))
@@ -116,7 +134,7 @@ def or_defaults(engine: Engine, name: str, value: Any, version: str | None) -> A
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    given = {name: value for name, value in options.items() if value not in {None, ()}}
+    given = {name: value for name, value in options.items() if value not in (None, ())}
     if "metadata" in given:
         given["metadata"] = parse_json("--metadata", given["metadata"])
     for name in ("due_at", "scheduled_at"):
