@@ -21,7 +21,11 @@ def on_flower(url: str | None) -> Iterator[Finding]:
     if trouble is None:
         yield fine("flower", f"Flower answers at {url}.")
     else:
-        yield warning("flower", f"Flower at {url} {trouble}.", "Start it: `wfe flower`, or correct WFE_FLOWER_URL.")
+        yield warning(
+            "flower",
+            f"Flower at {url} {trouble}.",
+            "Start it: `wfe flower`, or correct WFE_FLOWER_URL. Fine if people reach it and only this host does not.",
+        )
 
 
 def on_api(url: str | None) -> Iterator[Finding]:
