@@ -1,5 +1,6 @@
 """Tokens: who a JWT is from, and tokens of our own for development."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from workflow_engine.api.refusals import Unauthorized
 from workflow_engine.clock import Clock, SystemClock
 from workflow_engine.config import Settings
 from workflow_engine.errors import ConfigurationError, InvalidInput
+
+logger = logging.getLogger(__name__)
 
 LEEWAY_SECONDS: Final = 10
 """How much the issuer's clock may be ahead of ours."""
@@ -76,6 +79,7 @@ class Tokens:
         name = _key_name(token)
         key = await self._keys.find(name)
         if key is None:
+            logger.debug("a token was refused: no key is named %.200r", name)
             _refuse()
         claims = self._verified(token, key)
         known = _Known(key_name=name, key=key, caller=_caller(claims), ends_at=claims["exp"])
@@ -94,7 +98,9 @@ class Tokens:
                 options=self._options,
                 **self._claims,
             )
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            # Not louder: strangers decide how often. And not to them: why it is not valid would help only who forges.
+            logger.debug("a token was refused: %s: %.200r", type(error).__name__, str(error))
             _refuse()
         if not isinstance(claims["exp"], int | float) or not isfinite(claims["exp"]):
             _refuse()

@@ -124,3 +124,19 @@ def test_a_dead_letter_is_not_handled_from_elsewhere(guarded: httpx.Client) -> N
         assert found["matched"] == 0
         answer = guarded.post(f"/v1/dead-letters/{NO_ID}/only/{action}", json={}, headers=THEIRS)
         assert answer.status_code == 404
+
+
+def test_what_is_done_to_all_that_fit_is_done_to_ours_alone(
+    guarded: httpx.Client, runs: Mapping[str, list[str]]
+) -> None:
+    for name, who in (("ours", OURS), ("theirs", THEIRS)):
+        body = {"filter": {"tags": [TAG]}, "dry_run": True}
+        found = guarded.post("/v1/runs/bulk/cancel", json=body, headers=who).json()
+        assert set(found["done"]) == set(runs[name])
+
+    body = {"filter": {"tags": [TAG], "metadata": {"n": 2}}}
+    done = guarded.post("/v1/runs/bulk/cancel", json=body, headers=OURS).json()
+
+    assert done["done"] == [runs["ours"][2]]
+    theirs = guarded.get(f"/v1/runs/{runs['theirs'][2]}", headers=THEIRS).json()
+    assert theirs["state"] == "pending"

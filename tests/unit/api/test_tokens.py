@@ -67,6 +67,13 @@ def test_a_token_is_refused_that_is(bad: Callable[[], str]) -> None:
     assert raised.value.headers["WWW-Authenticate"].startswith('Bearer realm="workflow-engine", error="invalid_token"')
 
 
+def test_whoever_runs_it_can_find_out_why_a_token_is_not_valid(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", logger="workflow_engine.api"), pytest.raises(Unauthorized):
+        caller(signed("another-secret-that-is-long-enough-for-hs256"))
+
+    assert "a token was refused: InvalidSignatureError: 'Signature verification failed'" in caplog.text
+
+
 def test_only_a_token_that_is_signed_well_is_told_that_it_has_expired() -> None:
     with pytest.raises(Unauthorized, match="the token has expired"):
         caller(signed(exp=seconds_from_now(-1)))
