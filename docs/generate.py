@@ -91,14 +91,15 @@ def _setting_rows(path: tuple[str, ...], field: FieldInfo) -> Iterator[list[str]
             yield from _setting_rows((*path, name), inner)
         return
     default = field.default
-    shown = "none" if default in {None, ()} else "" if field.is_required() else f"`{_plain(default)}`"
+    shown = "none" if default in (None, (), {}) else "" if field.is_required() else f"`{_plain(default)}`"
     env = "`WFE_" + "__".join(path).upper() + "`"
-    kind = "list of tables" if rule is not None else _type_name(field.annotation)
+    is_named = get_origin(field.annotation) is dict
+    kind = _type_name(field.annotation) if rule is None else "tables by name" if is_named else "list of tables"
     is_inside_rule = path[-2:-1] == ("[]",)
     named = ".".join(path).replace(".[]", "[]")
     yield [f"`{named}`", "" if is_inside_rule else env, kind, _range(field), shown, field.description or ""]
     for name, inner in rule.model_fields.items() if rule is not None else ():
-        yield from _setting_rows((*path, "[]", name), inner)
+        yield from _setting_rows((*path, "NAME" if is_named else "[]", name), inner)
 
 
 def _sections(annotation: Any) -> tuple[type[BaseModel] | None, type[BaseModel] | None]:
@@ -112,17 +113,26 @@ def _sections(annotation: Any) -> tuple[type[BaseModel] | None, type[BaseModel] 
 def _plain(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(str(each) for each in value)
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value.value) if isinstance(value, Enum) else str(value)
 
 
 def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
-    if get_origin(annotation) is tuple:
-        return "list of text"
+    if get_origin(annotation) in {tuple, dict}:
+        return "list of text" if get_origin(annotation) is tuple else "table of text"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "one of " + ", ".join(f"`{each.value}`" for each in annotation)
-    names = {str: "text", SecretStr: "text", int: "whole number", float: "number", Path: "path"}
+    names = {
+        str: "text",
+        SecretStr: "text",
+        bool: "`true` or `false`",
+        int: "whole number",
+        float: "number",
+        Path: "path",
+    }
     plain = [each for each in get_args(annotation) or [annotation] if each is not type(None)]
     return " or ".join(names.get(each, str(each)) for each in plain)
 
@@ -131,7 +141,7 @@ def _range(field: FieldInfo) -> str:
     bounds = {key: value for each in field.metadata for key, value in _bounds(each)}
     if "ge" in bounds:
         return f"{bounds['ge']:,} to {bounds['le']:,}"
-    if "max_length" in bounds and get_origin(field.annotation) is not tuple:
+    if "min_length" in bounds and get_origin(field.annotation) not in {tuple, dict}:
         return f"{bounds['min_length']} to {bounds['max_length']} characters"
     return ""
 

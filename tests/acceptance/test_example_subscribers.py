@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from examples.order_fulfilment import orders
-from examples.subscribers.webhook import signature
 from tests.integration.cli.running import wfe
 from tests.support.http_server import Answer, Asked, HttpServer, http_server
 from tests.support.processes import ROOT, Stage, wait_until
 from workflow_engine import RunHandle
 from workflow_engine.embedded.processes import ChildProcess, Program
+from workflow_engine.subscribers.signatures import signatures
 
-SECRET = "of both sides"
+SECRET = "of-both-sides-and-of-nobody-else"
 StartRelay = Callable[..., ChildProcess]
 
 
@@ -92,10 +92,11 @@ def test_a_receiver_gets_the_signed_events_of_a_run_in_order(
     assert names(receiver.asked) == expected
     wanted = {event.id: event.position for event in run.events() if event.name in expected}
     bodies = [json.loads(each.body) for each in receiver.asked]
-    assert {body["id"]: body["position"] for body in bodies} == wanted
+    assert {body["event_id"]: body["position"] for body in bodies} == wanted
     for each, body in zip(receiver.asked, bodies, strict=True):
-        assert each.headers["idempotency-key"] == body["id"]
-        assert each.headers["x-signature"] == signature(SECRET.encode(), each.headers["x-timestamp"], each.body)
+        assert each.headers["webhook-id"] == body["event_id"]
+        signed = signatures([SECRET.encode()], body["event_id"], each.headers["webhook-timestamp"], each.body)
+        assert each.headers["webhook-signature"] == signed
 
 
 def test_what_a_receiver_refuses_three_times_is_a_dead_letter_and_is_sent_when_requeued(

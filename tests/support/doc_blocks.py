@@ -35,6 +35,7 @@ _LASTING: Final[Mapping[str, str]] = {
     r"wfe (coordinator|relay)\b": "running: ",
     r"wfe flower\b": "Visit me at",
     r"wfe api\b": "listening on ",
+    r"python receiver\.py": "listening",
     r"wfe worker\b|celery .*\bworker\b": r" ready\.",
 }
 """Commands that do not end by themselves, and what their logs say when they are ready."""

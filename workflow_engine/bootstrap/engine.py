@@ -56,6 +56,7 @@ from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG
 from workflow_engine.store.transaction import Store
 from workflow_engine.subscribers.audit import AuditSubscriber
 from workflow_engine.subscribers.metrics import MetricsSubscriber
+from workflow_engine.subscribers.webhook import webhooks_of
 
 if TYPE_CHECKING:
     from workflow_engine.metrics.meter import Metrics
@@ -270,8 +271,14 @@ class Engine:
 
     @cached_property
     def relay_service(self) -> Relay:
-        """Delivers events to durable subscribers, in threads of this process."""
+        """Delivers events to durable subscribers, in threads of this process.
+
+        Raises:
+            ConfigurationError: a webhook has no secret to sign with.
+        """
         settings = self.settings
+        for webhook in webhooks_of(settings):
+            webhook.secrets()
         return Relay(
             Store(self._relay_database),
             self.subscribers.durable,
@@ -328,6 +335,7 @@ class Engine:
     def _built_in(self) -> Iterator[Subscriber]:
         """The subscribers that come with the library, where they are wanted."""
         yield AuditSubscriber(self.store)
+        yield from webhooks_of(self.settings)
         if metrics_are_wanted(self.settings.metrics_port):
             yield MetricsSubscriber(lambda: self.metrics)
         if exporter_names():

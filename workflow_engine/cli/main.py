@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "api": ("workflow_engine.cli.api:api", "Serve the HTTP API."),
     "token": ("workflow_engine.cli.token:token", "Make tokens for the HTTP API, for development."),
     "subscribers": ("workflow_engine.cli.subscribers:subscribers", "List durable subscribers; deliver events again."),
+    "webhooks": ("workflow_engine.cli.webhooks:webhooks", "List webhooks; post a test event to one."),
     "dead-letters": (
         "workflow_engine.cli.dead_letters:dead_letters",
         "List, requeue and discard events that subscribers failed on.",

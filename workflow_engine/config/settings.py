@@ -18,6 +18,7 @@ from pydantic_settings import (
 from workflow_engine.config.api import SECRETS, ApiSettings
 from workflow_engine.config.orchestration import Orchestration
 from workflow_engine.config.streams import Streams
+from workflow_engine.config.webhooks import WebhookEndpoint, WebhookName
 from workflow_engine.errors import ConfigurationError
 
 DEFAULT_FILE = "workflow_engine.toml"
@@ -162,6 +163,9 @@ class Settings(ApiSettings):
     )
     metrics_host: str = Field(
         default="127.0.0.1", min_length=1, max_length=255, description="Address on which that port listens."
+    )
+    webhooks: dict[WebhookName, WebhookEndpoint] = Field(
+        default={}, max_length=1_000, description="Endpoints that events are posted to, each with a name."
     )
     streams: Streams = Field(default=Streams(), description="Live streams of events (SSE).")
     flower_url: str | None = Field(

@@ -8,6 +8,7 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, Final
 
+from workflow_engine.errors import NonRetryable
 from workflow_engine.model.commands import StepError
 from workflow_engine.model.events import MESSAGE_LIMIT
 
@@ -33,6 +34,8 @@ class Answer:
     """Calls up to here were made, or left out behind a failed one of their run."""
     failures: dict[int, StepError] = field(default_factory=dict)
     left_out: set[int] = field(default_factory=set)
+    final: set[int] = field(default_factory=set)
+    """Failures that another try would not change."""
 
 
 class _Round:
@@ -86,22 +89,24 @@ class _Round:
             self.began_at = monotonic()
             return not self.is_abandoned
 
-    def _try(self, call: Call) -> StepError | None:
+    def _try(self, call: Call) -> BaseException | None:
         try:
             self._function(call.argument)
         except BaseException as error:  # a subscriber that calls sys.exit has failed, and no more
             logger.debug("a subscriber raised", exc_info=True)
-            return as_error(error)
+            return error
         return None
 
-    def _end(self, number: int, call: Call, error: StepError | None) -> bool:
+    def _end(self, number: int, call: Call, error: BaseException | None) -> bool:
         with self.changed:
             if self.is_abandoned:  # too late: it counted as failed
                 return False
             self.began_at = monotonic()
             self.answer.reached = number + 1
             if error is not None:
-                self.answer.failures[number] = error
+                self.answer.failures[number] = as_error(error)
+                if isinstance(error, NonRetryable):
+                    self.answer.final.add(number)
                 if call.run_id is not None:
                     self._failed_runs.add(call.run_id)
         return True
@@ -139,6 +144,7 @@ class Caller:
             part = self._round(function, calls[start:], go_on, failed)
             whole.failures.update({start + number: error for number, error in part.failures.items()})
             whole.left_out.update(start + number for number in part.left_out)
+            whole.final.update(start + number for number in part.final)
             whole.reached += part.reached
             failed = frozenset(run for number in whole.failures if (run := calls[number].run_id) is not None)
         return whole

@@ -202,7 +202,7 @@ class Subscribers:
         return Subscription(
             subscriber=subscriber,
             names=_NOTHING.union(*wanted.values()),
-            namespaces=None if rule.namespaces is None else frozenset(rule.namespaces),
+            namespaces=_both(subscriber.namespaces, rule.namespaces),
             workflows={workflow: names for workflow, names in wanted.items() if workflow != OTHER_WORKFLOWS},
             elsewhere=wanted[OTHER_WORKFLOWS],
         )
@@ -214,6 +214,13 @@ class Subscribers:
 
     def _mistake(self, keys: Sequence[str], reason: str) -> ConfigurationError:
         return ConfigurationError(f"{self._place(*keys)}: {reason}")
+
+
+def _both(own: frozenset[str] | None, ruled: Sequence[str] | None) -> frozenset[str] | None:
+    """Return the namespaces that a subscriber and its rule agree on; None for all."""
+    if own is None or ruled is None:
+        return own if ruled is None else frozenset(ruled)
+    return own.intersection(ruled)
 
 
 def _class_of(found: Found) -> type[Subscriber]:

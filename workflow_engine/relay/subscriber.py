@@ -30,7 +30,7 @@ class Subscriber:
 
     ``delivery = "durable"``: a relay calls it, one call at a time, in commit order within a run, at least once. An
     event may therefore come again: ``event.id`` is the same then. An exception is a failed try; after ``tries`` of
-    them the event is a dead letter, and the next one's turn comes.
+    them the event is a dead letter, and the next one's turn comes. ``NonRetryable`` makes it one at once.
     ``delivery = "inline"``: the process that publishes calls it right after the commit, maybe from several threads;
     it must be quick. An exception is logged, and the event is not delivered again.
 
@@ -52,6 +52,8 @@ class Subscriber:
     """Durable: how many seconds a call may take before it counts as failed."""
     tries: ClassVar[int] = 3
     """Durable: how often an event is tried before it is a dead letter."""
+    namespaces: ClassVar[frozenset[str] | None] = None
+    """Only events of these namespaces; None for all. The subscribers file may narrow it further."""
     start: ClassVar[Start] = "now"
     """Durable: where in the event log a new subscriber begins."""
 

@@ -148,7 +148,7 @@ class Turn:
             number = called.get(place_of(event))
             error = None if number is None else answer.failures.get(number)
             if error is not None:
-                tried.append(self._after_failure(event, error, tries=1))
+                tried.append(self._after_failure(event, error, tries=1, is_final=number in answer.final))
             elif number is None or number in answer.left_out:
                 tried.append(behind(event))
         self._count(answer)
@@ -181,7 +181,8 @@ class Turn:
         for number, each in enumerate(due[: answer.reached]):
             error = answer.failures.get(number)
             if error is not None:
-                tried.append(self._after_failure(each.event, error, tries=each.tries + 1))
+                is_final = number in answer.final
+                tried.append(self._after_failure(each.event, error, tries=each.tries + 1, is_final=is_final))
             elif number not in answer.left_out:
                 tried.append(TriedDelivery(event=each.event, state=DeliveryState.DELIVERED, tries=each.tries))
         self._count(answer)
@@ -208,8 +209,9 @@ class Turn:
                 return Answer(reached=len(events))
         return self._caller.each(lambda event: subscriber.on_batch([event]), calls, self._may_go_on)
 
-    def _after_failure(self, event: EventRecord, error: StepError, *, tries: int) -> TriedDelivery:
-        return after_failure(event, error, tries=tries, most_tries=self._subscriber.tries, random=self._random)
+    def _after_failure(self, event: EventRecord, error: StepError, *, tries: int, is_final: bool) -> TriedDelivery:
+        most = tries if is_final else self._subscriber.tries
+        return after_failure(event, error, tries=tries, most_tries=most, random=self._random)
 
     def _advance(self, tx: Transaction) -> bool:
         if not tx.cursors.advance(self._hold.key, self._scanned):
