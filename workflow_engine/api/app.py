@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
-from workflow_engine.api.dependencies import no_unknown_parameters
 from workflow_engine.api.docs_page import serve_docs
 from workflow_engine.api.document import document_problems
 from workflow_engine.api.parts import Parts
@@ -73,7 +72,7 @@ def _without_parts() -> FastAPI:
     )
     answer_problems(app)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(no_unknown_parameters)])
+        app.include_router(router)
     serve_docs(app)
     document_problems(app)
     return app

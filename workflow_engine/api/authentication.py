@@ -146,8 +146,12 @@ def known_caller(request: Request) -> Caller:
 
 
 def is_open(scope: Scope) -> bool:
+    """Tell whether a request's path is for everybody."""
+    return is_open_path(scope["path"].removeprefix(scope.get("root_path", "")))
+
+
+def is_open_path(path: str) -> bool:
     """Tell whether a path is for everybody."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDERS)
 
 

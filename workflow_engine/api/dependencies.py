@@ -5,25 +5,27 @@ and back costs more than the work.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, cast
 
 from fastapi import Depends, Query
 from fastapi.routing import APIRoute
-from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.requests import Request
 
 from workflow_engine.api.authentication import known_caller
 from workflow_engine.api.caller import Caller, Scope
+from workflow_engine.api.links import LinkMaker
 from workflow_engine.api.parts import Parts
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.errors import InvalidInput
 
 _NAMESPACE_LIMIT: Final = 100
-_BEARER: Final = HTTPBearer(auto_error=False, scheme_name="token", bearerFormat="JWT")
-"""Only says so in the OpenAPI document."""
 
+Namespace = Annotated[
+    str | None, Query(description="Yours, if there is only one; else the one this server is set up for.")
+]
 
 _parameters: Final[dict[str, frozenset[str]]] = {}
 """By the ids that routes have in the document."""
@@ -34,7 +36,7 @@ def parts_of(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
-async def caller_of(request: Request, _: Annotated[object, Depends(_BEARER)]) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Return who asks, as it was found out at the door.
 
     Raises:
@@ -44,23 +46,22 @@ async def caller_of(request: Request, _: Annotated[object, Depends(_BEARER)]) ->
 
 
 async def namespace_of(
-    request: Request,
-    caller: Annotated[Caller, Depends(caller_of)],
-    namespace: Annotated[
-        str | None, Query(description="Yours, if there is only one; else the one this server is set up for.")
-    ] = None,
+    request: Request, caller: Annotated[Caller, Depends(caller_of)], namespace: Namespace = None
 ) -> str:
     """Return the one namespace that the request is about.
 
     Raises:
         Forbidden: it is none of the caller's.
     """
-    if namespace is not None and not 1 <= len(namespace) <= _NAMESPACE_LIMIT:
-        raise InvalidInput("namespace", f"must have 1 to {_NAMESPACE_LIMIT} characters, not {len(namespace)}")
-    return caller.namespace(namespace, parts_of(request).settings.namespace)
+    return _chosen(request, caller, namespace)
 
 
 async def no_unknown_parameters(request: Request) -> None:
+    """See ``refuse_unknown_parameters``; for routes that ask for nothing of what is below."""
+    refuse_unknown_parameters(request)
+
+
+def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a query parameter that the route does not have: a filter with a typing error would let everything through.
 
     Raises:
@@ -103,18 +104,45 @@ def allowed(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     return allowed_caller
 
 
-async def client_of(request: Request, namespace: Annotated[str, Depends(namespace_of)]) -> WorkflowClient:
-    """Return the client of the request's one namespace."""
-    return parts_of(request).client.in_namespace(namespace)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What most routes need: who asks, about which namespace."""
+
+    caller: Caller
+    client: WorkflowClient
+    """Of the request's one namespace."""
+    links: LinkMaker
 
 
-RunsClient = Annotated[WorkflowClient, Depends(client_of)]
-"""The client of the request's namespace; pair it with one of the callers below."""
-Reader = Annotated[Caller, Depends(allowed(Scope.RUNS_READ))]
-"""A caller with ``runs:read``."""
-Writer = Annotated[Caller, Depends(allowed(Scope.RUNS_WRITE))]
-"""A caller with ``runs:write``."""
+def asking(scope: Scope) -> Callable[..., Awaitable[Asked]]:
+    """Return what gives a route all it needs at once, for callers who have a scope.
+
+    One dependency, and none inside it: FastAPI takes as long for each as for a look at the database.
+    """
+
+    async def ask(request: Request, namespace: Namespace = None) -> Asked:
+        refuse_unknown_parameters(request)
+        parts = parts_of(request)
+        caller = known_caller(request).require(scope)
+        name = _chosen(request, caller, namespace)
+        named = None if name == parts.settings.namespace else name
+        links = LinkMaker(request.scope.get("root_path", "").rstrip("/"), named, parts.flower)
+        return Asked(caller, parts.client.in_namespace(name), links)
+
+    return ask
+
+
+def _chosen(request: Request, caller: Caller, namespace: str | None) -> str:
+    if namespace is not None and not 1 <= len(namespace) <= _NAMESPACE_LIMIT:
+        raise InvalidInput("namespace", f"must have 1 to {_NAMESPACE_LIMIT} characters, not {len(namespace)}")
+    return caller.namespace(namespace, parts_of(request).settings.namespace)
+
+
+Reading = Annotated[Asked, Depends(asking(Scope.RUNS_READ))]
+"""For callers with ``runs:read``."""
+Writing = Annotated[Asked, Depends(asking(Scope.RUNS_WRITE))]
+"""For callers with ``runs:write``."""
+ReadingEvents = Annotated[Asked, Depends(asking(Scope.EVENTS_READ))]
+"""For callers with ``events:read``."""
 EventsReader = Annotated[Caller, Depends(allowed(Scope.EVENTS_READ))]
-"""A caller with ``events:read``."""
-Admin = Annotated[Caller, Depends(allowed(Scope.ADMIN))]
-"""A caller with ``admin``."""
+"""The caller alone, with ``events:read``: for what is of no namespace, or takes it from elsewhere."""

@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from workflow_engine.api.authentication import is_open_path
 from workflow_engine.api.problems import MEDIA_TYPE, Problem
 
 _REFERENCE: Final = "#/components/schemas/"
 _ANSWERS: Final = "#/components/responses/"
+_SCHEME: Final = "token"
 _NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
 _CHANGES: Final = frozenset({"post", "put", "patch", "delete"})
 _WHY: Final = {
@@ -45,8 +47,11 @@ def _describe(document: dict[str, Any]) -> None:
     schemas.update(problem.pop("$defs", {}))
     schemas["Problem"] = problem
     document["components"]["responses"] = {code.name: _answer(why) for code, why in _WHY.items()}
+    document["components"]["securitySchemes"] = {_SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            if not is_open_path(path):
+                operation["security"] = [{_SCHEME: []}]
             answers = operation["responses"]
             answers.pop("422", None)
             for code in _refusals(path, method, operation):
@@ -55,7 +60,7 @@ def _describe(document: dict[str, Any]) -> None:
 
 def _refusals(path: str, method: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
     """Yield how an operation may refuse."""
-    if "security" not in operation:
+    if is_open_path(path):
         return
     if "requestBody" in operation:
         yield HTTPStatus.BAD_REQUEST

@@ -1,12 +1,7 @@
 """Links of a run: to what else the API tells about it, and to its tasks in Flower."""
 
-from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Depends
-from starlette.requests import Request
-
-from workflow_engine.api.dependencies import namespace_of, parts_of
 from workflow_engine.api.schemas.runs import Links
 from workflow_engine.celery_app.flower import FlowerLinks
 
@@ -30,14 +25,3 @@ class LinkMaker:
             graph=f"{here}/graph{self._query}",
             flower=None if self._flower is None else self._flower.run(run_id),
         )
-
-
-async def links_of(request: Request, namespace: Annotated[str, Depends(namespace_of)]) -> LinkMaker:
-    """Return what makes links for an answer."""
-    settings = parts_of(request).settings
-    named = None if namespace == settings.namespace else namespace
-    flower = None if settings.flower_url is None else FlowerLinks(settings.flower_url)
-    return LinkMaker(request.scope.get("root_path", "").rstrip("/"), named, flower)
-
-
-LinksHere = Annotated[LinkMaker, Depends(links_of)]

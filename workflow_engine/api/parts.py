@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workflow_engine.api.readiness import Readiness
+from workflow_engine.celery_app.flower import FlowerLinks
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.config import Settings
 from workflow_engine.metrics.meter import Metrics
@@ -26,5 +27,7 @@ class Parts:
     """What this process measures; None: nothing."""
     live: "Live | None" = None
     """Streams of events, where there are any."""
+    flower: FlowerLinks | None = None
+    """Where people find the runs' tasks."""
     lives: Sequence[Callable[[], AbstractAsyncContextManager[None]]] = ()
     """What begins when the application starts and ends when it stops: hubs of streams, connections."""

@@ -11,6 +11,7 @@ from workflow_engine.api.streams.hub import Hub
 from workflow_engine.api.streams.live import Live
 from workflow_engine.bootstrap import Engine
 from workflow_engine.bootstrap.api import metrics_of, probes_of
+from workflow_engine.celery_app.flower import FlowerLinks
 from workflow_engine.client.stream_tickets import StreamTickets
 from workflow_engine.relay.history import History
 from workflow_engine.relay.live import LiveLog
@@ -31,6 +32,7 @@ def api_of(engine: Engine) -> FastAPI:
         readiness=Readiness(probes_of(engine)),
         metrics=metrics,
         live=live,
+        flower=None if settings.flower_url is None else FlowerLinks(settings.flower_url),
         lives=[hub.life],
     )
     app = create_api(parts)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from workflow_engine.api.dependencies import EventsReader, Reader, RunsClient, Writer
+from workflow_engine.api.dependencies import Reading, ReadingEvents, Writing
 from workflow_engine.api.pages import FIFTY, Cursor, Limit, Page, page_of, parse_cursor
 from workflow_engine.api.schemas.dead_letters import (
     MOST_AT_ONCE,
@@ -29,18 +29,16 @@ _NOTHING_SAID = Said()
 
 @router.get("")
 def list_dead_letters(
-    client: RunsClient,
-    caller: Reader,
+    asked: Reading,
     wanted: Annotated[LettersFilter, Query()],
     limit: Limit = FIFTY,
     cursor: Cursor = None,
 ) -> Page[DeadLetter]:
     """List the steps that failed for good, the newest first, without their tracebacks."""
-    del caller
-    question = f"dead letters {client.namespace} {wanted.model_dump_json()}"
+    question = f"dead letters {asked.client.namespace} {wanted.model_dump_json()}"
     place = parse_cursor(question, cursor, datetime, str, int, int)
     before = None if place is None else _place(*place)
-    found = client.dead_letters.page(**wanted.values, limit=limit, before=before)
+    found = asked.client.dead_letters.page(**wanted.values, limit=limit, before=before)
     return page_of(
         found,
         limit,
@@ -51,49 +49,43 @@ def list_dead_letters(
 
 
 @router.get("/{run_id}/{step}")
-def show_dead_letter(run_id: RunId, step: StepName, client: RunsClient, caller: Reader) -> DeadLetter:
+def show_dead_letter(run_id: RunId, step: StepName, asked: Reading) -> DeadLetter:
     """Show the newest dead letter of a step, with the traceback of its last attempt."""
-    del caller
-    return dead_letter_of(client.dead_letters.get(f"{run_id}/{step}"))
+    return dead_letter_of(asked.client.dead_letters.get(f"{run_id}/{step}"))
 
 
 @router.get("/{run_id}/{step}/history")
-def list_history(run_id: RunId, step: StepName, client: RunsClient, caller: EventsReader) -> Page[Event]:
+def list_history(run_id: RunId, step: StepName, asked: ReadingEvents) -> Page[Event]:
     """List what befell a step, the oldest first: the last 1,000 of its events."""
-    del caller
-    found = client.dead_letters.history(f"{run_id}/{step}")
+    found = asked.client.dead_letters.history(f"{run_id}/{step}")
     return Page.model_construct(items=[event_of(each) for each in found], next=None)
 
 
 @router.post("/{run_id}/{step}/requeue")
-def requeue_step(
-    run_id: RunId, step: StepName, client: RunsClient, caller: Writer, body: Said = _NOTHING_SAID
-) -> DeadLetter:
+def requeue_step(run_id: RunId, step: StepName, asked: Writing, body: Said = _NOTHING_SAID) -> DeadLetter:
     """Run a failed step again, with all its attempts before it; its run goes on."""
-    actor = caller.acts_as(body.actor)
-    return dead_letter_of(client.dead_letters.requeue(f"{run_id}/{step}", reason=body.reason, actor=actor))
+    actor = asked.caller.acts_as(body.actor)
+    return dead_letter_of(asked.client.dead_letters.requeue(f"{run_id}/{step}", reason=body.reason, actor=actor))
 
 
 @router.post("/{run_id}/{step}/discard")
-def discard_step(
-    run_id: RunId, step: StepName, client: RunsClient, caller: Writer, body: Said = _NOTHING_SAID
-) -> DeadLetter:
+def discard_step(run_id: RunId, step: StepName, asked: Writing, body: Said = _NOTHING_SAID) -> DeadLetter:
     """Give a failed step up for good; the run stays as it is."""
-    actor = caller.acts_as(body.actor)
-    return dead_letter_of(client.dead_letters.discard(f"{run_id}/{step}", reason=body.reason, actor=actor))
+    actor = asked.caller.acts_as(body.actor)
+    return dead_letter_of(asked.client.dead_letters.discard(f"{run_id}/{step}", reason=body.reason, actor=actor))
 
 
 @router.post("/bulk/requeue", name="requeue_many")
-def requeue_many(body: DeadLettersWanted, client: RunsClient, caller: Writer) -> LettersHandled:
+def requeue_many(body: DeadLettersWanted, asked: Writing) -> LettersHandled:
     """Requeue the dead letters that fit, the newest 1,000. Each run's are requeued together, or refused together."""
-    handled = client.dead_letters.requeue_all(**_said(body), actor=caller.acts_as(body.actor))
+    handled = asked.client.dead_letters.requeue_all(**_said(body), actor=asked.caller.acts_as(body.actor))
     return letters_handled(handled, dry_run=body.dry_run)
 
 
 @router.post("/bulk/discard", name="discard_many")
-def discard_many(body: DeadLettersWanted, client: RunsClient, caller: Writer) -> LettersHandled:
+def discard_many(body: DeadLettersWanted, asked: Writing) -> LettersHandled:
     """Discard the dead letters that fit, the newest 1,000."""
-    handled = client.dead_letters.discard_all(**_said(body), actor=caller.acts_as(body.actor))
+    handled = asked.client.dead_letters.discard_all(**_said(body), actor=asked.caller.acts_as(body.actor))
     return letters_handled(handled, dry_run=body.dry_run)
 
 

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 
-from workflow_engine.api.dependencies import EventsReader
+from workflow_engine.api.dependencies import EventsReader, no_unknown_parameters
 from workflow_engine.api.pages import Page
 from workflow_engine.api.refusals import NotThere
 from workflow_engine.api.schemas.events import CataloguedEvent, catalogued
 from workflow_engine.definitions.names import did_you_mean
 from workflow_engine.model.events import CATALOGUE
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = APIRouter(prefix="/v1/events", tags=["events"], dependencies=[Depends(no_unknown_parameters)])
 
 
 @router.get("/catalog")

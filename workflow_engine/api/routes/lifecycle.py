@@ -8,8 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from workflow_engine.api.dependencies import RunsClient, Writer
-from workflow_engine.api.links import LinksHere
+from workflow_engine.api.dependencies import Writing
 from workflow_engine.api.routes.runs import RunId
 from workflow_engine.api.schemas.lifecycle import (
     Cancel,
@@ -38,31 +37,30 @@ _RETRY: Retry = Retry()
 
 
 @router.patch("")
-def update_run(run_id: RunId, client: RunsClient, caller: Writer, body: Update) -> Updated:
+def update_run(run_id: RunId, asked: Writing, body: Update) -> Updated:
     """Change what is said about a run that has not ended: priority, title, tags, metadata, when it is due."""
-    run = client.run(run_id)
-    return Updated(id=run.id, changed=list(run.update(actor=caller.acts_as(body.actor), **body.values)))
+    run = asked.client.run(run_id)
+    return Updated(id=run.id, changed=list(run.update(actor=asked.caller.acts_as(body.actor), **body.values)))
 
 
 @router.delete("", status_code=HTTPStatus.NO_CONTENT)
 def delete_run(
     run_id: RunId,
-    client: RunsClient,
-    caller: Writer,
+    asked: Writing,
     reason: Annotated[str | None, Query(max_length=2_000, description="Kept with the event of the deletion.")] = None,
 ) -> None:
     """Forget a run that has ended, its steps and results; its events stay in the log, its idempotency key is free."""
-    client.run(run_id).delete(reason, actor=caller.acts_as(None))
+    asked.client.run(run_id).delete(reason, actor=asked.caller.acts_as(None))
 
 
 @router.post("/cancel")
-def cancel_run(run_id: RunId, client: RunsClient, caller: Writer, body: Cancel = _CANCEL) -> Changed:
+def cancel_run(run_id: RunId, asked: Writing, body: Cancel = _CANCEL) -> Changed:
     """Cancel a run: what has not started never will, what runs gets some time to end.
 
     A run that has ended otherwise is a 409.
     """
-    run = client.run(run_id)
-    changed = run.cancel(body.reason, actor=caller.acts_as(body.actor), grace=body.grace)
+    run = asked.client.run(run_id)
+    changed = run.cancel(body.reason, actor=asked.caller.acts_as(body.actor), grace=body.grace)
     now = _changed(run, changed=changed)
     if not changed and now.state is not RunState.CANCELLED:
         raise RunEnded(run.id, now.state)
@@ -70,24 +68,24 @@ def cancel_run(run_id: RunId, client: RunsClient, caller: Writer, body: Cancel =
 
 
 @router.post("/pause")
-def pause_run(run_id: RunId, client: RunsClient, caller: Writer, body: Said = _SAID) -> Changed:
+def pause_run(run_id: RunId, asked: Writing, body: Said = _SAID) -> Changed:
     """Start nothing more of a run; what runs may end, and timers go on."""
-    run = client.run(run_id)
-    return _changed(run, changed=run.pause(body.reason, actor=caller.acts_as(body.actor)))
+    run = asked.client.run(run_id)
+    return _changed(run, changed=run.pause(body.reason, actor=asked.caller.acts_as(body.actor)))
 
 
 @router.post("/resume")
-def resume_run(run_id: RunId, client: RunsClient, caller: Writer, body: Said = _SAID) -> Changed:
+def resume_run(run_id: RunId, asked: Writing, body: Said = _SAID) -> Changed:
     """Let a paused run go on."""
-    run = client.run(run_id)
-    return _changed(run, changed=run.resume(body.reason, actor=caller.acts_as(body.actor)))
+    run = asked.client.run(run_id)
+    return _changed(run, changed=run.resume(body.reason, actor=asked.caller.acts_as(body.actor)))
 
 
 @router.post("/retry")
-def retry_run(run_id: RunId, client: RunsClient, caller: Writer, body: Retry = _RETRY) -> Retried:
+def retry_run(run_id: RunId, asked: Writing, body: Retry = _RETRY) -> Retried:
     """Run what has failed again, with all its attempts before it, and what ended because of it; the run goes on."""
-    run = client.run(run_id)
-    found = run.retry(body.steps, reason=body.reason, actor=caller.acts_as(body.actor))
+    run = asked.client.run(run_id)
+    found = run.retry(body.steps, reason=body.reason, actor=asked.caller.acts_as(body.actor))
     return retried(run.id, run.state, found.requeued, found.restored)
 
 
@@ -96,17 +94,15 @@ def retry_run(run_id: RunId, client: RunsClient, caller: Writer, body: Retry = _
     status_code=HTTPStatus.CREATED,
     responses={200: {"model": Submitted, "description": "The run that the `idempotency_key` belongs to."}},
 )
-def rerun_run(
-    run_id: RunId, client: RunsClient, caller: Writer, links: LinksHere, body: Rerun, response: Response
-) -> Submitted:
+def rerun_run(run_id: RunId, asked: Writing, body: Rerun, response: Response) -> Submitted:
     """Do a step of a run that has ended again, and all that comes after it, in a new run of the same version.
 
     The new run has the same input, and the results of what does not come after the step.
     """
-    made = client.run(run_id).rerun(
-        body.step, idempotency_key=body.idempotency_key, reason=body.reason, actor=caller.acts_as(body.actor)
+    made = asked.client.run(run_id).rerun(
+        body.step, idempotency_key=body.idempotency_key, reason=body.reason, actor=asked.caller.acts_as(body.actor)
     )
-    found = links.of(made.id)
+    found = asked.links.of(made.id)
     if not made.created:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = found.itself
@@ -117,13 +113,12 @@ def rerun_run(
 def resolve_step(
     run_id: RunId,
     step: Annotated[str, Path(description="The step's name.")],
-    client: RunsClient,
-    caller: Writer,
+    asked: Writing,
     body: Resolve,
 ) -> Changed:
     """Say by hand what a step's result is: it has succeeded, and a run that had failed because of it goes on."""
-    run = client.run(run_id)
-    changed = run.resolve(step, body.result, reason=body.reason, actor=caller.acts_as(body.actor))
+    run = asked.client.run(run_id)
+    changed = run.resolve(step, body.result, reason=body.reason, actor=asked.caller.acts_as(body.actor))
     return _changed(run, changed=changed)
 
 
@@ -131,13 +126,12 @@ def resolve_step(
 def signal_run(
     run_id: RunId,
     name: Annotated[str, Path(description="The signal's name.")],
-    client: RunsClient,
-    caller: Writer,
+    asked: Writing,
     body: Signal,
 ) -> SignalTaken:
     """Give a run a signal: the step that has waited for it longest goes on, or the next one that comes to wait."""
-    run = client.run(run_id)
-    taken = run.signal(name, body.payload, actor=caller.acts_as(body.actor), key=body.key)
+    run = asked.client.run(run_id)
+    taken = run.signal(name, body.payload, actor=asked.caller.acts_as(body.actor), key=body.key)
     return SignalTaken(id=run.id, signal=name, taken=taken)
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from workflow_engine.api.dependencies import Reader, RunsClient, Writer
-from workflow_engine.api.links import LinksHere
+from workflow_engine.api.dependencies import Reading, Writing
 from workflow_engine.api.pages import FIFTY, Cursor, Limit, Page
 from workflow_engine.api.schemas.filters import RunsWanted
 from workflow_engine.api.schemas.runs import (
@@ -34,9 +33,7 @@ def submit_run(
     name: Annotated[str, Path(description="The workflow's name.")],
     body: RunRequest,
     response: Response,
-    client: RunsClient,
-    caller: Writer,
-    links: LinksHere,
+    asked: Writing,
     headers: Annotated[RunHeaders, Header()],
 ) -> Submitted:
     """Store a run and start it. The answer comes after the commit: what is answered is not lost.
@@ -44,9 +41,9 @@ def submit_run(
     A new run is answered with 201; a repeated `Idempotency-Key` with 200 and the first run, unless the input is
     another one: that is a 409.
     """
-    options = {**headers.options, **body.options, "initiator": caller.acts_as(body.initiator, "initiator")}
-    run = client.submit(_checked(name), body.input, version=body.version, **options)
-    found = links.of(run.id)
+    options = {**headers.options, **body.options, "initiator": asked.caller.acts_as(body.initiator, "initiator")}
+    run = asked.client.submit(_checked(name), body.input, version=body.version, **options)
+    found = asked.links.of(run.id)
     if not run.created:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = found.itself
@@ -55,9 +52,7 @@ def submit_run(
 
 @router.get("/runs")
 def list_runs(
-    client: RunsClient,
-    caller: Reader,
-    links: LinksHere,
+    asked: Reading,
     wanted: Annotated[RunsWanted, Query()],
     limit: Limit = FIFTY,
     cursor: Cursor = None,
@@ -66,18 +61,18 @@ def list_runs(
 
     A page looks at a bounded number of runs: it may be short, or empty, and yet have a `next`.
     """
-    del caller
-    found = client.page_runs(limit=limit, cursor=cursor, **wanted.values)
-    return Page.model_construct(items=[summary_of(each, links.of(each.id)) for each in found.items], next=found.next)
+    found = asked.client.page_runs(limit=limit, cursor=cursor, **wanted.values)
+    return Page.model_construct(
+        items=[summary_of(each, asked.links.of(each.id)) for each in found.items], next=found.next
+    )
 
 
 @router.get("/runs/{run_id}")
-def show_run(run_id: RunId, client: RunsClient, caller: Reader, links: LinksHere) -> Run:
+def show_run(run_id: RunId, asked: Reading) -> Run:
     """Show a run: where it stands, what it was given, and what came of it."""
-    del caller
-    details = client.details(run_id)
+    details = asked.client.details(run_id)
     result = details.result() if details.run.is_final else None
-    return run_of(details.run, links.of(details.run.id), result)
+    return run_of(details.run, asked.links.of(details.run.id), result)
 
 
 def _checked(name: str) -> str:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from workflow_engine.api.caller import Caller, Scope
-from workflow_engine.api.dependencies import EventsReader, namespace_of, parts_of
+from workflow_engine.api.dependencies import EventsReader, namespace_of, no_unknown_parameters, parts_of
 from workflow_engine.api.schemas.streams import Ticket
 from workflow_engine.api.streams.hub import Hub
 from workflow_engine.api.streams.live import LiveHere
@@ -21,7 +21,7 @@ from workflow_engine.model.run_options import check_text
 from workflow_engine.relay.history import Interest
 from workflow_engine.relay.patterns import events_of
 
-router = APIRouter(prefix="/v1", tags=["events"])
+router = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(no_unknown_parameters)])
 
 _LARGEST: Final = 2**63 - 1
 _LONGEST: Final = 200

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from workflow_engine.api.dependencies import Reader, RunsClient, parts_of
+from workflow_engine.api.dependencies import Reading, parts_of
 from workflow_engine.api.pages import FIFTY, Cursor, Limit, Page, page_of, parse_cursor
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])
@@ -28,14 +28,11 @@ class Worker(BaseModel):
 
 
 @router.get("")
-def list_workers(
-    request: Request, client: RunsClient, caller: Reader, limit: Limit = FIFTY, cursor: Cursor = None
-) -> Page[Worker]:
+def list_workers(request: Request, asked: Reading, limit: Limit = FIFTY, cursor: Cursor = None) -> Page[Worker]:
     """List the workers that were heard of within the last day, whatever the namespace of what they run."""
-    del caller
     lease = parts_of(request).settings.lease_seconds
     place = parse_cursor("workers", cursor, str)
-    known = sorted(client.workers(), key=lambda each: each.id)
+    known = sorted(asked.client.workers(), key=lambda each: each.id)
     behind = [each for each in known if place is None or each.id > place[0]]
     shown = [name for name in Worker.model_fields if name != "alive"]
     return page_of(

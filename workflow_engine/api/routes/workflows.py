@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from workflow_engine.api.dependencies import Reader, RunsClient
+from workflow_engine.api.dependencies import Reading
 from workflow_engine.api.pages import FIFTY, Cursor, Limit, Page, page_of, parse_cursor
 from workflow_engine.api.schemas.workflows import WorkflowItem, WorkflowShown, workflow_item, workflow_shown
 
@@ -14,21 +14,17 @@ router = APIRouter(prefix="/v1/workflows", tags=["workflows"])
 
 
 @router.get("")
-def list_workflows(
-    client: RunsClient, caller: Reader, limit: Limit = FIFTY, cursor: Cursor = None
-) -> Page[WorkflowItem]:
+def list_workflows(asked: Reading, limit: Limit = FIFTY, cursor: Cursor = None) -> Page[WorkflowItem]:
     """List the workflows that this server has loaded, and all that were ever submitted, by name."""
-    del caller
     place = parse_cursor("workflows", cursor, str)
-    found = client.definitions.page(limit, after="" if place is None else place[0])
+    found = asked.client.definitions.page(limit, after="" if place is None else place[0])
     return page_of(found, limit, workflow_item, question="workflows", place=lambda last: [last.name])
 
 
 @router.get("/{name}", responses={304: {"description": "It is still as the `ETag` says."}})
 def show_workflow(  # the answer is made here, so that what is hashed is what is sent
     name: Annotated[str, Path(description="The workflow's name.")],
-    client: RunsClient,
-    caller: Reader,
+    asked: Reading,
     version: Annotated[str | None, Query(description="The one registered last unless given.")] = None,
     if_none_match: Annotated[str | None, Header(description="The `ETag` of what you have.")] = None,
 ) -> WorkflowShown:
@@ -36,8 +32,7 @@ def show_workflow(  # the answer is made here, so that what is hashed is what is
 
     The answer has an `ETag`; with it in `If-None-Match` an unchanged workflow is a 304 without a body.
     """
-    del caller
-    shown = workflow_shown(client.definitions.get(name, version)).model_dump_json().encode()
+    shown = workflow_shown(asked.client.definitions.get(name, version)).model_dump_json().encode()
     tag = f'"{blake2b(shown, digest_size=12).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if if_none_match is not None and (tag in _tags(if_none_match) or if_none_match.strip() == "*"):

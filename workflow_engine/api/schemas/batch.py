@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflow_engine.api.schemas.requests import RequestBody
 from workflow_engine.api.schemas.runs import RunRequest, Submitted
 from workflow_engine.client.batch import BATCH_LIMIT, RunToSubmit
+from workflow_engine.model.run_options import Text
 
 _EXAMPLE: Any = {
     "runs": [
@@ -20,8 +21,8 @@ _EXAMPLE: Any = {
 class BatchedRun(RunRequest):
     """A run of a batch."""
 
-    workflow: Annotated[str, Field(min_length=1, max_length=100)]
-    idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    workflow: Annotated[Text, Field(min_length=1, max_length=100)]
+    idempotency_key: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="The same key of the same workflow always leads to the same run."
     )
 

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflow_engine.api.schemas.lifecycle import Said
 from workflow_engine.client.dead_letters import Handled
 from workflow_engine.model.dead_letters import DeadLetterState, StepDeadLetter
+from workflow_engine.model.run_options import Text
 
 MOST_AT_ONCE: Final = 1_000
 """Dead letters that one request closes."""
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class DeadLetter(BaseModel):

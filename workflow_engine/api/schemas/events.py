@@ -1,6 +1,7 @@
 """Events: as the log has them, and as the catalogue describes them."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -59,8 +60,9 @@ def event_of(record: EventRecord) -> Event:
     return Event.model_construct(None, **(values | {"data": dict(record.data)}))
 
 
+@cache
 def catalogued(payload: type[Payload]) -> CataloguedEvent:
-    """Return an event's class as it is shown."""
+    """Return an event's class as it is shown, made once."""
     return CataloguedEvent(
         name=payload.event,
         version=payload.schema_version,

@@ -9,10 +9,11 @@ from workflow_engine.api.schemas.requests import RequestBody
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.run import RunState
 from workflow_engine.model.run_filter import RunOrder
+from workflow_engine.model.run_options import Text
 
 _SINGULAR: Final = {"state": "states", "tag": "tags"}
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class _Common(BaseModel):
@@ -38,7 +39,7 @@ class RunsWanted(_Common):
 
     state: list[RunState] = Field(default=[], max_length=20, description="Any of these; may be repeated.")
     tag: list[Name] = Field(default=[], max_length=10, description="All of these; may be repeated.")
-    metadata: Annotated[str, Field(max_length=5_000)] | None = Field(
+    metadata: Annotated[Text, Field(max_length=5_000)] | None = Field(
         default=None,
         description='A JSON object that the run\'s metadata has in it: `{"customer": 7}`.',
         examples=['{"customer": 7}'],

@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflow_engine.api.schemas.requests import Moment, RequestBody, Seconds
 from workflow_engine.definitions.policies import Priority
 from workflow_engine.model.run import RunState
+from workflow_engine.model.run_options import Text
 
-Actor = Annotated[str, Field(max_length=200, description="Who asks; only an admin may name somebody else.")]
-Reason = Annotated[str, Field(max_length=2_000)]
-StepName = Annotated[str, Field(min_length=1, max_length=100)]
-Key = Annotated[str, Field(min_length=1, max_length=200)]
+Actor = Annotated[Text, Field(max_length=200, description="Who asks; only an admin may name somebody else.")]
+Reason = Annotated[Text, Field(max_length=2_000)]
+StepName = Annotated[Text, Field(min_length=1, max_length=100)]
+Key = Annotated[Text, Field(min_length=1, max_length=200)]
 _DAY: Final = 24 * 3600
 
 
@@ -63,7 +64,7 @@ class Resolve(Acting):
     )
 
     result: Any = Field(description="What the steps after it get.")
-    reason: Annotated[str, Field(min_length=1, max_length=2_000)]
+    reason: Annotated[Text, Field(min_length=1, max_length=2_000)]
 
 
 class Changes(RequestBody):
@@ -76,9 +77,9 @@ class Changes(RequestBody):
     )
 
     priority: Priority | None = Field(default=None, description="Of what was not sent yet; null: each step's own.")
-    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    description: Annotated[str, Field(max_length=2_000)] | None = None
-    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+    title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    description: Annotated[Text, Field(max_length=2_000)] | None = None
+    tags: list[Annotated[Text, Field(min_length=1, max_length=100)]] = Field(
         default=[], max_length=50, description="In place of those there are."
     )
     metadata: dict[str, Any] = Field(default={}, description="Merged into what there is; a key with null goes.")

@@ -12,6 +12,7 @@ from workflow_engine.definitions.policies import Priority
 from workflow_engine.model.records import RunRecord
 from workflow_engine.model.records import RunSummary as RunSummaryRecord
 from workflow_engine.model.run import RunState
+from workflow_engine.model.run_options import Text
 from workflow_engine.model.trace_ids import parse_traceparent
 
 _NOT_OPTIONS: Final = frozenset({"input", "version", "workflow"})
@@ -24,20 +25,20 @@ class RunRequest(RequestBody):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     input: Any = Field(default=None, description="What the steps get as `ctx.input`; the workflow's model checks it.")
-    version: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+    version: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="Of the workflow; the newest unless given."
     )
-    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    description: Annotated[str, Field(max_length=2_000)] | None = None
-    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(default=[], max_length=50)
+    title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    description: Annotated[Text, Field(max_length=2_000)] | None = None
+    tags: list[Annotated[Text, Field(min_length=1, max_length=100)]] = Field(default=[], max_length=50)
     metadata: dict[str, Any] = Field(default={}, description="To find the run by; at most 64 KiB as JSON.")
-    agent: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+    agent: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="Whom the run is for."
     )
-    initiator: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    initiator: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="Who submits; only an admin may name somebody else."
     )
-    correlation_id: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    correlation_id: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="Travels through logs and events; over that of the header."
     )
     priority: Priority | None = Field(default=None, description="Of every step; else each has its own.")

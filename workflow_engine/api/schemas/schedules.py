@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 from workflow_engine.api.schemas.lifecycle import Actor
 from workflow_engine.api.schemas.requests import Moment, RequestBody, Seconds
 from workflow_engine.definitions.policies import Priority
+from workflow_engine.model.run_options import Text
 from workflow_engine.model.schedule import CatchUp, OccurrenceRecord, Overlap, ScheduleRecord, SkipReason
 
 _NOT_OPTIONS: Final = frozenset({"name", "workflow", "input", "actor"})
@@ -21,7 +22,7 @@ _EXAMPLE: Final[JsonDict] = {
     "input": {"order_id": 17},
     "overlap": "skip",
 }
-Version = Annotated[str, Field(min_length=1, max_length=100)]
+Version = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class ScheduleTerms(RequestBody):
@@ -36,12 +37,12 @@ class ScheduleTerms(RequestBody):
     overlap: Overlap = Overlap.ALLOW
     input: Any = Field(default=None, description="What every run gets.")
     version: Version | None = Field(default=None, description="Of the workflow; null: the newest of each run's time.")
-    title: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    description: Annotated[str, Field(max_length=2_000)] | None = None
-    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(default=[], max_length=50)
+    title: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    description: Annotated[Text, Field(max_length=2_000)] | None = None
+    tags: list[Annotated[Text, Field(min_length=1, max_length=100)]] = Field(default=[], max_length=50)
     metadata: dict[str, Any] = Field(default={})
-    agent: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    initiator: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    agent: Annotated[Text, Field(min_length=1, max_length=100)] | None = None
+    initiator: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         default=None, description="Of every run; only an admin may name somebody else."
     )
     priority: Priority | None = None
@@ -59,8 +60,8 @@ class ScheduleRequest(ScheduleTerms):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    workflow: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[Text, Field(min_length=1, max_length=100)]
+    workflow: Annotated[Text, Field(min_length=1, max_length=100)]
 
 
 class ScheduleChange(ScheduleTerms):
