@@ -89,6 +89,11 @@ def test_a_path_that_is_no_route_is_not_told_to_strangers(guarded: httpx.Client)
     assert guarded.get("/v1/nothing", headers={"Authorization": f"Bearer {signed()}"}).status_code == 404
 
 
+def test_a_stranger_who_sends_much_is_answered_and_not_cut_off(guarded: httpx.Client) -> None:
+    for content in (b"x" * 1_000_000, (b"x" * 10_000 for _ in range(100))):
+        assert guarded.post("/v1/runs/batch", content=content).status_code == 401
+
+
 @pytest.mark.parametrize("host", ["", "[", "a b", "evil.example", "x" * 5_000])
 def test_no_host_does_harm(guarded: httpx.Client, host: str) -> None:
     for headers in ({}, bearer()):
