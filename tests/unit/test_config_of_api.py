@@ -38,6 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"api_rate_per_second": "nan"}, "WFE_API_RATE_PER_SECOND: "),
         ({"api_rate_burst": 0}, "WFE_API_RATE_BURST: "),
         ({"api_port": 65_536}, "WFE_API_PORT: "),
+        ({"webhooks": {"a": {"secret": "s3cret"}}}, "WFE_WEBHOOKS__A"),
+        ({"webhooks": [{"secret": "s3cret"}]}, "WFE_WEBHOOKS: "),
     ],
 )
 def test_what_cannot_be_is_refused_by_the_name_of_the_setting(values: dict[str, Any], message: str) -> None:

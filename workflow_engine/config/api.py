@@ -13,8 +13,6 @@ from workflow_engine.errors import ConfigurationError
 
 SHORTEST_SECRET_BYTES: Final = 32
 """Of HS256's key: as long as what it makes (RFC 7518, section 3.2)."""
-SECRETS: Final = frozenset({"api_secret"})
-"""Settings whose values no message may show."""
 _ENDS: Final = frozenset({"http", "https"})
 
 

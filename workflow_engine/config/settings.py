@@ -15,7 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from workflow_engine.config.api import SECRETS, ApiSettings
+from workflow_engine.config.api import ApiSettings
 from workflow_engine.config.orchestration import Orchestration
 from workflow_engine.config.streams import Streams
 from workflow_engine.config.webhooks import WebhookEndpoint, WebhookName
@@ -280,6 +280,6 @@ def _explain(error: ValidationError) -> str:
 
 def _got(path: tuple[int | str, ...], value: object) -> str:
     """Return what was refused, for the message, without what nobody else should read."""
-    if path[-1] in SECRETS or isinstance(value, dict):  # a table may have a secret in it
+    if "secret" in str(path[-1]).lower() or isinstance(value, dict | list):  # a table may have a secret in it
         return ""
     return f" (got {_PASSWORD.sub('://', repr(value))})"
