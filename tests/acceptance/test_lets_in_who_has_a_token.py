@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from time import monotonic
+from select import select
 
 import httpx
 import pytest
@@ -92,7 +92,7 @@ def test_keys_of_an_identity_provider_come_late_and_change(site: Stage) -> None:
 @pytest.fixture(scope="module")
 def client(site: Stage) -> Iterator[httpx.Client]:
     """An API that is soon out of patience, and counts."""
-    strict = {"WFE_API_REQUEST_SECONDS": "1.5", "WFE_API_RATE_PER_SECOND": "0.5", "WFE_API_RATE_BURST": "3"}
+    strict = {"WFE_API_REQUEST_SECONDS": "4", "WFE_API_RATE_PER_SECOND": "0.05", "WFE_API_RATE_BURST": "3"}
     with api(site, WFE_API_SECRET=SECRET, **strict) as client:
         yield client
 
@@ -107,9 +107,8 @@ def test_clients_who_do_not_send_what_they_announced_keep_nobody_else_waiting(cl
             head = f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n{{"
             connection.sendall(head.encode())
 
-        start = monotonic()
         assert submit(client, signed(sub="quick")) == 201
-        assert monotonic() - start < 1.5
+        assert select(slow, [], [], 0)[0] == []  # they wait still
         assert {connection.recv(12) for connection in slow} == {b"HTTP/1.1 408"}
 
 
@@ -125,7 +124,7 @@ def test_who_asks_too_often_is_told_when_to_come_again_and_others_are_not(client
     answers = [client.get("/v1/workflows", headers=greedy) for _ in range(5)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
-    assert answers[-1].headers["retry-after"] in {"1", "2"}
+    assert answers[-1].headers["retry-after"].isdecimal()
     assert answers[-1].json()["title"] == "Too many requests"
     assert client.get("/v1/workflows", headers=bearer(sub="modest")).status_code == 200
     assert client.get("/health/live").status_code == 200

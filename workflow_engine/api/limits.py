@@ -56,19 +56,22 @@ class _Exchange:
         self._is_received = False
         self._is_begun = False
         self._is_ours = False
+        self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.Task[None] | None = None
 
     async def run(self, app: ASGIApp) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._on_time)
+        timer = self._timer = asyncio.get_running_loop().call_later(self._seconds, self._on_time)
         try:
             await app(self._scope, self._take, self._give)
         finally:
-            self._timer.cancel()
+            timer.cancel()
             if self._late is not None:
                 await self._late
 
     async def refuse_size(self, *, more: bool) -> None:
         """Say that the body is too large; ``more`` of it may be on its way."""
+        if self._timer is not None:
+            self._timer.cancel()  # what is drained has a time of its own
         if more:
             await drain(self._scope, self._receive)
         await self._answer(
@@ -94,7 +97,8 @@ class _Exchange:
             return  # somebody was quicker
         if message["type"] == "http.response.start":
             self._is_begun = True
-            self._timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS:
                 headers.setdefault(name, value)
