@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import api, floor, readiness, relay, report, subscribers
+from benchmarks import api, floor, lists, readiness, relay, report, subscribers
 from benchmarks.messages import Scales
-from benchmarks.servers import Servers, session_servers
+from benchmarks.servers import Servers, own_database, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
+from workflow_engine.store import migration
 
 OTHERS: Final = (
     "submit",
@@ -27,6 +29,7 @@ OTHERS: Final = (
     "upkeep",
     "timers",
     "large",
+    "lists",
     "api",
 )
 """What is measured beside the workloads."""
@@ -47,8 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lent = session_servers(
         events=options.events, same_transport=options.same_transport, volatile_broker=options.volatile_broker
     )
-    with lent as servers, started_session(servers) as session:
-        for name in options.only:
+    with ExitStack() as stack:
+        servers = stack.enter_context(lent)
+        if "lists" in options.only:  # before the workers, of which it needs none, and in a database of its own
+            found["lists"] = _measure_lists(servers, say)
+        others = [name for name in options.only if name != "lists"]
+        session = stack.enter_context(started_session(servers)) if others else None
+        for name in others:
+            assert session is not None
             if name in WORKLOADS:
                 found[name] = _compare(WORKLOADS[name], session, options.rounds, options.patience, say)
             else:
@@ -71,6 +80,17 @@ def _compare(workload: Workload, session: Session, number: int, patience: float,
     say(report.print_medians, workload, rounds)
     ratios = {name: median(report.ratios(rounds, name)) for name in rounds[0] if name != "celery"}
     return {"rounds": report.rounds_as_json(rounds), "ratios": ratios}
+
+
+def _measure_lists(servers: Servers, say: Any) -> list[dict[str, Any]]:
+    times = []
+    with own_database(servers.configuration.database_url, "lists") as url:
+        migration.upgrade(url)
+        say(report.print_lists, lists.RUNS)
+        for each in lists.page_times(url):
+            times.append(each.as_json())
+            say(report.print_page_times, each)
+    return times
 
 
 def _measure(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:

@@ -81,7 +81,7 @@ FILTERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "tag, none": {"tags": ["no such tag"]},
     "tags, two": {"tags": ["legacy", "eu"]},
     "tags, two that never meet": {"tags": ["vip", "eu"]},
-    "metadata, few": {"metadata": {"customer": 4711}},
+    "metadata, few": {"metadata": {"customer": 4712}},
     "metadata, a quarter": {"metadata": {"region": {"name": "eu"}}},
     "metadata, none": {"metadata": {"customer": -1}},
     "agent": {"agent": "agent-42"},
@@ -130,13 +130,14 @@ class PageTimes:
         return asdict(self)
 
 
-def page_times(database_url: str, *, runs: int = RUNS, pages: int = 200) -> list[PageTimes]:
-    """Fill the database with runs and return how long pages take, for each filter."""
+def page_times(database_url: str, *, runs: int = RUNS, pages: int = 200) -> Iterator[PageTimes]:
+    """Fill the database with runs and yield how long pages take, for each filter."""
     fill(database_url, runs)
     database = Database(database_url, max_connections=1)
     try:
         lists = RunLists(Store(database), namespace=NAMESPACE)
-        return [_times(name, wanted, lists, pages) for name, wanted in FILTERS.items()]
+        for name, wanted in FILTERS.items():
+            yield _times(name, wanted, lists, pages)
     finally:
         database.close()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.api import Answers
 from benchmarks.cpu import QUIET
+from benchmarks.lists import PageTimes
 from benchmarks.messages import LIMIT, Weights
 from benchmarks.readiness import WATCHED, Delays, Upkeep
 from benchmarks.relay import Latency
@@ -121,6 +122,17 @@ def print_upkeep(watched: Sequence[Upkeep]) -> None:
     for each in watched:
         asked = ", ".join(f"{name} {number}" for name, number in sorted(each.statements.items())) or "nothing"
         print(f"  {each.what}: {asked}; {100 * each.processor:.1f} % of a processor")
+
+
+def print_lists(runs: int) -> None:
+    """Print what the lines that follow measure."""
+    print(f"\npages of 50 runs all over the list, of {runs:,} runs; milliseconds, the making of the statements too")
+
+
+def print_page_times(times: PageTimes) -> None:
+    """Print how long pages of one filter take."""
+    found = f"p50 {times.p50:6.2f}, p99 {times.p99:6.2f}, longest {times.longest:6.2f}"
+    print(f"  {times.question:30} {found}; at most {times.statements} statement(s)", flush=True)
 
 
 def print_growth(growths: Sequence[Growth]) -> None:

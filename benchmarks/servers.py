@@ -55,7 +55,7 @@ def session_servers(*, events: bool, same_transport: bool = False, volatile_brok
             broker = stack.enter_context(EmbeddedBroker(folder / "broker", persistent=not volatile_broker))
             broker_url, processes["valkey"] = broker.url, broker.pid or 0
         results_url = _next_database(broker_url)
-        own = stack.enter_context(_own_database(database_url))
+        own = stack.enter_context(own_database(database_url))
         check_durable(own)
         migration.upgrade(own)
         stack.callback(_clean, broker_url)
@@ -73,8 +73,9 @@ def check_durable(database_url: str) -> None:
 
 
 @contextmanager
-def _own_database(server_url: str) -> Iterator[str]:
-    name = f"workflow_engine_benchmark_{os.getpid()}"
+def own_database(server_url: str, what: str = "session") -> Iterator[str]:
+    """Lend a new database for something, and drop it afterwards."""
+    name = f"workflow_engine_benchmark_{what}_{os.getpid()}"
     quoted = sql.Identifier(name)
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(quoted))

@@ -12,8 +12,12 @@ import pytest
 from tests.fixtures.database import new_database
 from workflow_engine.ids import RunId
 from workflow_engine.model.dead_letters import DeadLetterState, StepDeadLetter
+from workflow_engine.model.pages import Place
+from workflow_engine.model.run_filter import RunOrder, run_filter
 from workflow_engine.store import migration
 from workflow_engine.store.database import Database
+from workflow_engine.store.run_drivers import RunQuestion
+from workflow_engine.store.run_search import RunSearch
 from workflow_engine.store.statements import _FOLDER, statement
 from workflow_engine.store.step_dead_letters import StepDeadLetterFilter
 from workflow_engine.store.transaction import Transaction
@@ -46,11 +50,12 @@ INSERT INTO plans (namespace, workflow, version, digest, definition) VALUES ('de
 INSERT INTO plan_steps (plan_id, position, name, parents, priority)
 SELECT 1, number, 's' || number, least(number, 1), 1 FROM generate_series(0, 4) AS number;
 INSERT INTO runs (id, plan_id, namespace, workflow, version, state, input_digest, correlation_id, sinks_left,
-                  created_at, started_at, finished_at, idempotency_key)
+                  created_at, started_at, finished_at, idempotency_key, tags, agent, initiator)
 SELECT md5(number::text)::uuid, 1, 'default', 'w' || number % 50, '1',
-       CASE WHEN number % 200 = 0 THEN 'running' ELSE 'succeeded' END, '', '',
+       CASE WHEN number % 200 = 0 THEN 'running' ELSE 'succeeded' END, '', 'c' || number % 1000,
        CASE WHEN number % 200 = 0 THEN 1 ELSE 0 END, now() - make_interval(secs => 20000 - number), now(),
-       CASE WHEN number % 200 = 0 THEN NULL ELSE now() END, 'key' || number
+       CASE WHEN number % 200 = 0 THEN NULL ELSE now() END, 'key' || number,
+       ARRAY['t' || number % 100], 'agent' || number % 50, 'user' || number % 200
   FROM generate_series(1, 10000) AS number;
 INSERT INTO steps (run_id, position, state, attempt, missing, worker_id, ready_at, started_at, finished_at)
 SELECT runs.id, place, CASE WHEN runs.finished_at IS NOT NULL THEN 'succeeded'
@@ -102,6 +107,19 @@ def history(postgres_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def planned(connection: psycopg.Connection[Any], query: str) -> list[tuple[str, str, str]]:
     """Return node type, table and index of each scan in the generic plan of a query with %(named)s values."""
+    return [
+        (
+            node["Node Type"],
+            _PARTITION.sub("", node.get("Relation Name", "")),
+            _PARTITION.sub("", node.get("Index Name", "")),
+        )
+        for node in nodes(connection, query)
+        if node["Node Type"].endswith("Scan")
+    ]
+
+
+def nodes(connection: psycopg.Connection[Any], query: str) -> list[dict[str, Any]]:
+    """Return the nodes of the generic plan of a query with %(named)s values."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", query)))
     for number, name in enumerate(names, 1):
         query = query.replace(f"%({name})s", f"${number}")
@@ -112,15 +130,7 @@ def planned(connection: psycopg.Connection[Any], query: str) -> list[tuple[str, 
         row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE probe {nothing}".encode()).fetchone()
     finally:
         connection.execute("DEALLOCATE probe")
-    return [
-        (
-            node["Node Type"],
-            _PARTITION.sub("", node.get("Relation Name", "")),
-            _PARTITION.sub("", node.get("Index Name", "")),
-        )
-        for node in walk(row[0][0]["Plan"])
-        if node["Node Type"].endswith("Scan")
-    ]
+    return list(walk(row[0][0]["Plan"]))
 
 
 def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -248,12 +258,77 @@ def test_each_page_of_dead_letters_is_one_query_by_index(
     asks_once_by_index(history, monkeypatch, lambda tx: tx.step_dead_letters.page(which, 50), index)
 
 
+A_PLACE = Place(moment=datetime(2026, 1, 31, tzinfo=UTC), run_id=A_RUN)
+
+
+@pytest.mark.parametrize("after", [None, A_PLACE], ids=["first", "later"])
+@pytest.mark.parametrize("order", list(RunOrder))
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({}, "runs_newest_idx"),
+        ({"created_after": A_PLACE.moment}, "runs_newest_idx"),
+        ({"title": "order"}, "runs_newest_idx"),
+        ({"states": ["failed"]}, "runs_phase_newest_idx"),
+        ({"states": ["running"]}, "runs_phase_newest_idx"),
+        ({"states": ["failed", "paused", "running"]}, "runs_phase_newest_idx"),
+        ({"workflow": "w7"}, "runs_workflow_newest_idx"),
+        ({"workflow": "w7", "version": "1"}, "runs_plan_newest_idx"),
+        ({"tags": ["eu"]}, "run_labels_pkey"),
+        ({"metadata": {"a": {"b": [1]}}}, "run_labels_pkey"),
+        ({"agent": "smith"}, "run_labels_pkey"),
+        ({"initiator": "ada"}, "run_labels_pkey"),
+        ({"correlation_id": A_RUN}, "run_labels_pkey"),
+        ({"schedule": "s1"}, "run_labels_pkey"),
+        ({"idempotency_key": "key17"}, "runs_idempotency_key"),
+        ({"finished_after": A_PLACE.moment}, "runs_finished_idx"),
+        ({"due_before": A_PLACE.moment}, "runs_due_idx"),
+        ({"workflow": "w7", "states": ["failed"], "tags": ["eu", "us"]}, "run_labels_pkey"),
+    ],
+    ids=lambda each: "+".join(each) if isinstance(each, dict) else None,
+)
+def test_each_page_of_runs_goes_along_an_index_and_sorts_nothing(
+    history: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: dict[str, Any],
+    index: str,
+    order: RunOrder,
+    after: Place | None,
+) -> None:
+    question = RunQuestion(namespace="default", wanted=run_filter(**wanted), order=order, after=after)
+    may_sort = {"finished_after", "due_before", "idempotency_key", "correlation_id", "title"}  # few, or a part
+
+    with history.transaction(force_rollback=True):
+        history.execute("SET LOCAL enable_bitmapscan = off")  # as Store.in_order does
+        asked = questions(history, monkeypatch, lambda tx: RunSearch(tx.connection).page(question, 50))
+        found = [node for query in asked for node in nodes(history, re.sub(UNTYPED, "", query))]
+
+    assert len(asked) <= 3
+    assert index in {node.get("Index Name") for node in found}
+    assert not {node.get("Relation Name") for node in found if node["Node Type"] == "Seq Scan"} & GROWING
+    assert wanted.keys() & may_sort or not [node for node in found if node["Node Type"] == "Sort"]
+
+
+UNTYPED = r"::(UUID|VARCHAR|INTEGER|JSONB|TIMESTAMP WITH TIME ZONE)"
+
+
 def asks_once_by_index(
     history: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
     ask: Callable[[Transaction], Any],
     index: str,
 ) -> None:
+    (query,) = questions(history, monkeypatch, ask)
+    scans = planned(history, re.sub(UNTYPED, "", query))
+
+    assert index in {used for _, _, used in scans}
+    assert not sequential(scans)
+
+
+def questions(
+    history: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, ask: Callable[[Transaction], Any]
+) -> list[str]:
+    """Return what is asked of the database."""
     asked: list[str] = []
     original = psycopg.Cursor.execute
 
@@ -265,8 +340,4 @@ def asks_once_by_index(
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", execute)
         ask(Transaction(history))
-    (query,) = asked
-    scans = planned(history, re.sub(r"::(UUID|VARCHAR|INTEGER|TIMESTAMP WITH TIME ZONE)", "", query))
-
-    assert index in {used for _, _, used in scans}
-    assert not sequential(scans)
+    return asked

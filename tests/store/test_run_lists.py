@@ -183,7 +183,7 @@ def test_a_run_is_found_by_its_key_its_own_correlation_id_and_its_schedule(
 
 
 @pytest.mark.parametrize("wanted", [{}, *(wanted for wanted, _ in FILTERS)], ids=str)
-def test_a_page_costs_at_most_three_statements(
+def test_a_page_costs_at_most_five_statements(
     lists: RunLists, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
 ) -> None:
     sent: list[object] = []
@@ -196,7 +196,7 @@ def test_a_page_costs_at_most_three_statements(
     monkeypatch.setattr(psycopg.Cursor, "execute", execute)
     lists.page(limit=10, **wanted)
 
-    assert 1 <= len(sent) <= 3
+    assert 3 <= len(sent) <= 5, "the beginning and the end of a transaction, and one to three questions"
 
 
 def test_items_have_no_input_unless_asked(lists: RunLists) -> None:

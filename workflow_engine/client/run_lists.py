@@ -42,7 +42,7 @@ class RunLists:
             order=asked_order,
             after=None if cursor is None else parse_cursor(cursor, text),
         )
-        with self._store.single() as tx:
+        with self._store.in_order() as tx:
             found = RunSearch(tx.connection).page(question, limit, with_input=with_input)
         return Page(items=found.runs, next=None if found.next is None else as_cursor(found.next, text))
 
@@ -50,7 +50,7 @@ class RunLists:
         """Return the newest runs that fit, with their inputs, however far they are; see ``WorkflowClient.runs``."""
         found: list[RunRecord] = []
         fitting = run_filter(**wanted)
-        with self._store.single() as tx:
+        with self._store.in_order() as tx:
             while True:
                 question = RunQuestion(namespace=self._namespace, wanted=fitting, after=after)
                 page = RunSearch(tx.connection).page(question, limit - len(found), with_input=True)
@@ -61,7 +61,7 @@ class RunLists:
 
     def statistics(self, **wanted: Any) -> RunStatistics:
         """Return statistics of the runs that fit; see ``WorkflowClient.statistics``."""
-        with self._store.snapshot() as tx:
+        with self._store.in_order() as tx:
             until = wanted.get("created_before") or tx.now()
             since = wanted.get("created_after") or _a_day_before(until)
             fitting = run_filter(**{**wanted, "created_after": since, "created_before": until})

@@ -233,6 +233,25 @@ class Store:
             tx.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield tx
 
+    @contextmanager
+    def in_order(self) -> Iterator[Transaction]:
+        """Questions that are answered along an index, as far as need be, and never by sorting all that fits.
+
+        Plans are made once for all values: where few rows are expected of a value PostgreSQL would sort them, and of
+        the one value that half of all rows have it would sort these.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL does not answer.
+            DatabaseNotMigrated: a table is missing.
+        """
+        with self.single() as tx:
+            tx.connection.execute(b"BEGIN READ ONLY; SET LOCAL enable_bitmapscan = off")
+            try:
+                yield tx
+            finally:
+                if not tx.connection.closed:
+                    tx.connection.execute(b"ROLLBACK")
+
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do ``work`` in a transaction of its own; again, a few times, if PostgreSQL ends it as a deadlock's victim.
 
