@@ -178,7 +178,7 @@ class Reader:
             self._start(line, words, ready)
         else:
             expected = _EXIT.search(line)
-            words = [re.sub(r"^RUN_ID(?=/|$)", self._run_id, word) for word in words]
+            words = [re.sub(r"\bRUN_ID\b", self._run_id, word) for word in words]
             self._output = self._run(words, where, int(expected[1]) if expected else 0)
 
     def _run(self, arguments: list[str], where: str, exit_code: int = 0) -> str:
