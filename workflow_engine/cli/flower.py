@@ -1,8 +1,9 @@
 """``wfe flower``: become Flower, on a port that is free."""
 
+import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Final
 
@@ -10,11 +11,16 @@ import click
 
 from workflow_engine.cli.attaching import environment, settings_here
 from workflow_engine.cli.become import become_celery
+from workflow_engine.cli.process import start_logging
+from workflow_engine.config.api import is_loopback
 from workflow_engine.embedded.ports import LOOPBACK, free_port, is_free, require_port
 from workflow_engine.errors import ConfigurationError
 
+logger = logging.getLogger(__name__)
+
 USUAL_PORT: Final = 5555
 _NEIGHBOURS: Final = 100
+_LOGINS: Final = frozenset({"basic-auth", "auth"})
 _claims: Final[list[socket.socket]] = []
 
 
@@ -34,6 +40,9 @@ def flower(address: str, port: int | None, options: Sequence[str]) -> None:
     """
     require_flower()
     settings = settings_here()
+    if not is_loopback(address) and not _has_login(options, os.environ):
+        start_logging(settings)
+        logger.warning("Flower listens on %s without a login: whoever reaches it may end tasks and workers", address)
     ours = [f"--address={address}", f"--port={choose_port(address, port)}"]
     become_celery("workflow_engine.cli.flower_app", ["flower", *options, *ours], environment(settings))
 
@@ -42,6 +51,12 @@ def require_flower() -> None:
     """Raise unless Flower is installed."""
     if find_spec("flower") is None:
         raise ConfigurationError("Flower is not installed: pip install 'celery-workflow-engine[flower]'")
+
+
+def _has_login(options: Sequence[str], variables: Mapping[str, str]) -> bool:
+    """Tell whether Flower is told to ask who somebody is: by option or variable, by password or by OAuth."""
+    named = {option.lstrip("-").partition("=")[0].replace("_", "-") for option in options}
+    return bool(_LOGINS & named) or any(variables.get(f"FLOWER_{name.upper().replace('-', '_')}") for name in _LOGINS)
 
 
 def port_at_hand() -> int | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow_engine.cli.flower import choose_port, port_at_hand
+from workflow_engine.cli.flower import _has_login, choose_port, port_at_hand
 from workflow_engine.embedded.ports import LOOPBACK, free_port
 from workflow_engine.errors import ConfigurationError
 
@@ -26,3 +26,20 @@ def test_what_is_no_number_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(ConfigurationError, match="FLOWER_PORT"):
         port_at_hand()
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "has_login"),
+    [
+        ([], {}, False),
+        (["--persistent=True"], {"FLOWER_BASIC_AUTH": ""}, False),
+        (["--basic-auth=ada:secret"], {}, True),
+        (["--basic_auth", "ada:secret"], {}, True),
+        (["--auth=.*@example.org"], {}, True),
+        ([], {"FLOWER_BASIC_AUTH": "ada:secret"}, True),
+    ],
+)
+def test_a_login_is_known_by_option_and_by_variable(
+    options: list[str], variables: dict[str, str], has_login: bool
+) -> None:
+    assert _has_login(options, variables) is has_login
