@@ -8,6 +8,7 @@ from typing import Final
 import click
 from celery import Celery
 from celery.app.utils import find_app
+from rich.table import Table
 from rich.text import Text
 
 from workflow_engine.cli.attaching import settings_here
@@ -17,9 +18,11 @@ from workflow_engine.config import Settings
 from workflow_engine.doctor.examination import Examination
 from workflow_engine.doctor.finding import Finding, Level, failing, fine
 from workflow_engine.embedded.attach import Attached, find_running
+from workflow_engine.embedded.ports import LOOPBACK
 from workflow_engine.errors import ConfigurationError
 from workflow_engine.release import release
 
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - an address to compare with
 _STYLES: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "bold red"}
 
 
@@ -54,11 +57,21 @@ def _findings(app: Celery | None) -> Iterator[Finding]:
     attached = _dev_in_use(settings)
     if attached is not None:
         yield fine("dev", f"`wfe dev` runs in {attached.folder.parent} (process {attached.pid}).")
-    examination = Examination(settings, app=app, api_url=None if attached is None else attached.links.get("API"))
+    examination = Examination(settings, app=app, api_url=_api_of(settings, attached))
     try:
         yield from examination.findings()
     finally:
         examination.close()
+
+
+def _api_of(settings: Settings, attached: Attached | None) -> str | None:
+    """Return where the HTTP API is to be: that of `wfe dev`, else the one that the settings speak of."""
+    if attached is not None:
+        return attached.links.get("API")
+    if not settings.api_port or not {"api_host", "api_port"} & settings.model_fields_set:
+        return None
+    host = LOOPBACK if settings.api_host in _EVERYWHERE else settings.api_host
+    return f"http://[{host}]:{settings.api_port}" if ":" in host else f"http://{host}:{settings.api_port}"
 
 
 def _dev_in_use(settings: Settings) -> Attached | None:
@@ -77,10 +90,15 @@ def _load(app: str | None) -> Celery | None:
 
 
 def _print(shown: Sequence[Finding], found: Sequence[Finding]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for each in shown:
-        line = Text.assemble((f"{each.level:<8}", _STYLES[each.level]), (f"{each.check:<18}", "bold"), each.sentence)
-        print_rich(line)
-        if each.advice is not None and not each.is_fine:
-            print_rich(Text(f"{'':<26}-> {each.advice}", style="dim"))
+        advice = "" if each.advice is None else f"\n-> {each.advice}"
+        about = Text.assemble(each.sentence, (advice, "dim"))
+        table.add_row(Text(each.level, _STYLES[each.level]), Text(each.check, "bold"), about)
+    if shown:
+        print_rich(table)
     numbers = Counter(each.level for each in found)
     click.echo(f"{numbers[Level.ERROR]} errors, {numbers[Level.WARNING]} warnings, {numbers[Level.OK]} fine")

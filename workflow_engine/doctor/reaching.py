@@ -36,7 +36,11 @@ def on_api(url: str | None) -> Iterator[Finding]:
     if trouble is None:
         yield fine("api", f"The HTTP API is ready at {url}.")
     else:
-        yield warning("api", f"The HTTP API at {url} {trouble}.", "Start it: `wfe api`; its log says what it misses.")
+        yield warning(
+            "api",
+            f"The HTTP API at {url} {trouble}.",
+            "Start it: `wfe api`; its log says what it misses. Fine if it runs on another host.",
+        )
 
 
 def _trouble(url: str) -> str | None:
