@@ -28,7 +28,7 @@ from workflow_engine.doctor.reaching import on_api, on_flower
 from workflow_engine.doctor.server import on_connections, on_schema, on_server
 from workflow_engine.doctor.work import GRACE, on_dead_steps, on_ready, on_stale, on_subscribers, on_timers
 from workflow_engine.engine.leader import LEASE, ROLE
-from workflow_engine.errors import WorkflowEngineError
+from workflow_engine.errors import BrokerUnavailable, DatabaseUnavailable, WorkflowEngineError
 from workflow_engine.model.step import StepState
 from workflow_engine.release import release
 from workflow_engine.store import migration
@@ -120,8 +120,12 @@ class Examination:
         if not schema.is_fine:
             yield from on_clocks(ahead, [])
             return
-        with store.transaction() as tx:
-            answers = self._ask(tx, server)
+        try:
+            with store.transaction() as tx:
+                answers = self._ask(tx, server)
+        except DatabaseUnavailable as error:  # it answered a moment ago: a statement took too long
+            yield failing("work", f"What there is to do could not be asked. {_sentence(error)}", _REMEDIES["stale"])
+            return
         self._longest_running = answers.longest_running
         yield from self._judge(answers, ahead)
         yield from self._guarded("stale", self._on_stale)
@@ -181,7 +185,11 @@ class Examination:
         if self._settings.broker_url is None:
             yield failing("broker", "WFE_BROKER_URL is not set.", "Point it at a Redis, a Valkey or a RabbitMQ.")
             return
-        facts = facts_of_broker(self._app)
+        try:
+            facts = facts_of_broker(self._app)
+        except BrokerUnavailable as error:
+            yield failing("broker", f"The broker does not answer: {_sentence(error)}", _REMEDIES["broker"])
+            return
         yield from on_broker(facts)
         yield from on_use(self._app.conf, facts, self._longest_running)
 

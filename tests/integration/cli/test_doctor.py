@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 
@@ -165,6 +166,19 @@ def test_work_that_nobody_did_is_named(new_stage: StageMaker, nowhere: object) -
     assert (told["timers"], told["heartbeats"]) == ("error", "warning")
     assert "gone@host was last heard of 1 min" in found["heartbeats"][0]["sentence"]
     assert found["stale"][0]["advice"] == f"`wfe runs explain {run.id}` says more."
+
+
+@pytest.mark.slow
+def test_a_database_that_answers_too_slowly_is_told_from_one_that_is_away(lonely: Stage, urls: dict[str, str]) -> None:
+    with psycopg.connect(lonely.database_url) as connection:
+        connection.execute("LOCK TABLE runs")
+        began = monotonic()
+        _, found = examined(**urls)
+
+    assert monotonic() - began < SOON
+    told = levels(found)
+    assert (told["database"], told["schema"], told["work"], told["broker"]) == ("ok", "ok", "error", "ok")
+    assert "statement timeout" in found["work"][0]["sentence"]
 
 
 def test_a_worker_tells_its_clock_its_release_and_its_workflows(new_stage: StageMaker, nowhere: object) -> None:
