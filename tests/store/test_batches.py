@@ -16,6 +16,7 @@ from workflow_engine.clock import SystemClock
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.engine.background import Background
 from workflow_engine.engine.processor import Processor
+from workflow_engine.engine.resender import ResendService
 from workflow_engine.ids import new_run_id
 from workflow_engine.model.commands import SubmitRun
 from workflow_engine.model.run_options import RunOptions
@@ -86,7 +87,7 @@ def test_a_batch_costs_the_same_statements_whatever_its_size(
 ) -> None:
     plans = [processor.register(compile_plan(graph(shape))) for shape in (SHAPE, {"x": (), "y": ()})]
     counts = []
-    for size in (1, 10, 300):
+    for size in (1, 10, 40):
         batch = [a_submit(plans[number % 2], str(number), idempotency_key=f"{size}-{number}") for number in range(size)]
         count_statements()
         answers = processor.execute_all(batch)
@@ -95,8 +96,8 @@ def test_a_batch_costs_the_same_statements_whatever_its_size(
         assert all(answer.created for answer in answers)
 
     assert len(set(counts)) == 1
-    assert len(dispatcher.sent) == 1 + 10 // 2 * 3 + 300 // 2 * 3
-    assert run_all(processor, dispatcher).count("d") == 1 + 5 + 150
+    assert len(dispatcher.sent) == 1 + 10 // 2 * 3 + 40 // 2 * 3
+    assert run_all(processor, dispatcher).count("d") == 1 + 5 + 20
 
 
 def test_a_key_that_is_taken_leads_to_the_first_run(
@@ -207,6 +208,28 @@ def test_the_steps_of_many_are_sent_after_the_answer_and_none_twice(
 
     assert sorted(each.run_id for each in dispatcher.sent) == sorted(run.run_id for run in batch)
     assert run_state(store, batch[0].run_id) == "pending"
+
+
+def test_what_was_not_sent_before_the_process_was_killed_is_found_by_the_coordinator(
+    store: Store, dispatcher: RecordingDispatcher
+) -> None:
+    killed, living = Processor(store, dispatcher, background=Killed()), Processor(store, dispatcher)
+    plan_id = killed.register(compile_plan(graph(SHAPE)))
+    batch = [a_submit(plan_id) for _ in range(150)]
+
+    answers = killed.execute_all(batch)
+    assert all(answer.created for answer in answers)
+    assert not dispatcher.sent
+    ResendService(store, living, dispatcher, stranded_after=timedelta(0)).run_once()
+
+    assert sorted(each.run_id for each in dispatcher.sent) == sorted(run.run_id for run in batch)
+
+
+class Killed(Background):
+    """The background of a process that was killed before it came to it."""
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Never do it."""
 
 
 def test_what_the_broker_does_not_take_is_ready_again(store: Store, dispatcher: RecordingDispatcher) -> None:
