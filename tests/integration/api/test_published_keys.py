@@ -5,13 +5,14 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.support.http_server import Answer, HttpServer, http_server, json_answer
 from tests.support.processes import wait_until
-from tests.support.tokens import ec_key, jwk, jwks, rsa_key, signed
-from workflow_engine.api.jwks import PublishedKeys, download
+from tests.support.tokens import ec_key, jwk, jwks, rsa_key, signed, write
+from workflow_engine.api.jwks import PublishedKeys, download, read_bounded
 from workflow_engine.api.refusals import KeysUnavailable, Unauthorized
 from workflow_engine.api.tokens import Tokens
 
@@ -158,3 +159,17 @@ def test_keys_for_other_purposes_and_secrets_are_not_taken(issuer: Issuer) -> No
     assert not issuer.takes(signed(OLD, kid="for-another-algorithm"))
     assert asyncio.run(issuer.keys.find("short")) is None
     assert not issuer.takes(signed(kid="secret"))
+
+
+def test_keys_in_a_file_change_with_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "jwks.json", json.dumps(jwks(old=OLD)))
+    keys = PublishedKeys(partial(read_bounded, path), pause_seconds=0)
+    assert asyncio.run(keys.find("old")) is not None
+
+    write(path, json.dumps(jwks(new=NEW)))
+    assert asyncio.run(keys.find("new")) is not None
+    write(path, " " * 300_000 + json.dumps(jwks(old=OLD)))
+    assert asyncio.run(keys.find("old")) is None
+    path.unlink()
+    assert asyncio.run(keys.find("old")) is None
+    assert asyncio.run(keys.find("new")) is not None
