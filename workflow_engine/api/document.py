@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from workflow_engine.api.authentication import is_open_path
+from workflow_engine.api.examples import add_examples
 from workflow_engine.api.problems import MEDIA_TYPE, Problem
 
 _REFERENCE: Final = "#/components/schemas/"
@@ -56,6 +57,7 @@ def _describe(document: dict[str, Any]) -> None:
             answers.pop("422", None)
             for code in _refusals(path, method, operation):
                 answers.setdefault(str(code.value), {"$ref": f"{_ANSWERS}{code.name}"})
+    add_examples(document)
 
 
 def _refusals(path: str, method: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
