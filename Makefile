@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 WORKERS ?= 3
 RUNS ?= 1000
 MINUTES ?= 20
+BROKERS ?= valkey redis rabbitmq
+POOLS ?= prefork threads gevent
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all faults lint format types layers check bench clean
+.PHONY: help setup demo test test-all test-matrix faults lint format types layers check bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +30,9 @@ test: setup  ## run the tests, in parallel and in random order
 
 test-all: setup  ## run the tests, the long ones too
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+test-matrix: setup  ## run the tests with workers on each of BROKERS="valkey redis rabbitmq" with each of POOLS="prefork threads gevent"
+	$(BIN)/python -m tests.support.run_matrix --brokers $(BROKERS) --pools $(POOLS)
 
 faults: setup  ## the long fault suite; RUNS=1000 runs under random kills for at most MINUTES=20, SEED=… for one again
 	STORM_RUNS=$(RUNS) STORM_MINUTES=$(MINUTES) $(if $(SEED),STORM_SEED=$(SEED)) $(BIN)/python -m pytest tests/faults -q

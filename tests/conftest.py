@@ -5,6 +5,7 @@ import os
 import pytest
 
 pytest_plugins = [
+    "tests.fixtures.matrix",
     "tests.fixtures.servers",
     "tests.fixtures.database",
     "tests.fixtures.cloned_database",

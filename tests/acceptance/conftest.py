@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from kombu import Connection
 
 from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
@@ -44,10 +43,7 @@ def lonely_stage(new_stage: StageMaker) -> Iterator[Stage]:
 
 @pytest.fixture
 def rabbitmq_stage(new_stage: StageMaker, rabbitmq_url: str) -> Iterator[Stage]:
-    """A stage on RabbitMQ, without worker and coordinator; its queue is deleted at the end."""
+    """A stage on RabbitMQ, without worker and coordinator."""
     with new_stage(broker=rabbitmq_url) as made:
         yield made
         check(made)
-        queue = made.settings.queue
-    with Connection(rabbitmq_url) as connection:
-        connection.default_channel.queue_delete(queue)

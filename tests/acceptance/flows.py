@@ -321,14 +321,15 @@ slow = Workflow("slow")
 
 @slow.step(timeout=0.4)
 def linger(ctx: StepContext) -> str:
-    """Stay longer than allowed, in the manner the input names."""
+    """Stay until a gate of the run opens, which is longer than allowed, in the manner the input names."""
     trace(ctx)
+    gate = f"{ctx.run_id}-over"
     try:
-        Event().wait(30)
+        wait_at_gate(gate)
     except SoftTimeLimitExceeded:
         if ctx.input["how"] == "obedient":
             raise
-        Event().wait(30)
+        wait_at_gate(gate)
     return "never"
 
 

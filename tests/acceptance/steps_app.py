@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from celery import signals
 
-from tests.acceptance import faults, flows
+from tests.acceptance import faults, flows, plain_tasks
 from tests.support.steps import announce_readiness
 from workflow_engine import Engine, Workflow
 from workflow_engine.celery_app import leases, runtime
@@ -19,6 +19,7 @@ engine = Engine(workflows=[each for each in workflows if each.name != absent])
 app = engine.install()
 app.conf.update(worker_hijack_root_logger=True, worker_redirect_stdouts=False)
 announce_readiness()
+plain_tasks.register(app)
 
 settled = os.environ.get("STAGE_SETTLED_SECONDS")
 if settled:

@@ -3,12 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import pytest
+
 from tests.acceptance import flows
 from tests.support.checker import check
 from tests.support.processes import Stage, event_names, states, wait_for_all, wait_until
 from workflow_engine import RunEnded, WrongState
 
 
+@pytest.mark.ends_handlers
 def test_a_deaf_handler_is_stopped_after_its_grace_and_gives_its_place_back(lonely_stage: Stage) -> None:
     stage = lonely_stage
     stage.start_coordinator()

@@ -6,6 +6,7 @@ from tests.acceptance import flows
 from tests.support.processes import Stage, count_completions, event_names, wait_until
 
 
+@pytest.mark.ends_handlers
 def test_a_silent_handler_is_tried_again_in_the_place_it_held(lonely_stage: Stage) -> None:
     stage = lonely_stage
     stage.start_coordinator()

@@ -25,6 +25,7 @@ def theirs(new_stage: StageMaker) -> Iterator[SimpleNamespace]:
         made.engine.close()
 
 
+@pytest.mark.redis  # which is where their results are
 def test_their_tasks_and_their_result_backend_work_as_before(theirs: SimpleNamespace) -> None:
     assert isinstance(theirs.app.backend, RedisBackend)
     assert theirs.add.apply_async((2, 3)).get(timeout=20) == 5

@@ -117,18 +117,24 @@ def test_continue_finishes_every_branch_that_does_not_wait_for_the_failure(runni
     }
 
 
-def test_a_step_that_lingers_is_told_so_by_an_exception(running: Stage) -> None:
+def test_a_step_that_lingers_fails_and_its_handler_is_told_by_an_exception_where_it_has_a_process(
+    running: Stage,
+) -> None:
     run = running.submit(flows.slow, {"how": "obedient"}).wait(timeout=20)
+    running.open_gate(f"{run.id}-over")  # a thread is not told
 
     assert run.error is not None
     assert run.error["error_class"] == "StepTimeout"
     assert run.error["message"] == "step 'linger' ran longer than its timeout of 0.4 s"
 
 
-def test_a_step_that_ignores_its_timeout_is_killed(running: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_ignores_its_timeout_fails_and_its_process_is_killed_where_it_has_one(
+    running: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dispatcher, "KILL_GRACE", 0.4)
 
     run = running.submit(flows.slow, {"how": "deaf"}).wait(timeout=20)
+    running.open_gate(f"{run.id}-over")
 
     assert run.error is not None
     assert run.error["error_class"] == "StepTimeout"

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Queue
 
 from tests.acceptance import flows
 from tests.support.processes import Stage, event_names, wait_for_all
@@ -44,6 +44,7 @@ def test_the_solo_pool_runs_a_graph(lonely_stage: Stage) -> None:
     assert lonely_stage.submit(flows.lattice).wait(timeout=20).result == flows.LATTICE_RESULT
 
 
+@pytest.mark.prefork
 @pytest.mark.rabbitmq
 def test_rabbitmq_carries_graphs_priorities_and_kills(rabbitmq_stage: Stage) -> None:
     stage = rabbitmq_stage
@@ -63,6 +64,21 @@ def test_rabbitmq_carries_graphs_priorities_and_kills(rabbitmq_stage: Stage) -> 
     assert wait_for_all(held) == ["succeeded"] * 2
     assert heir.is_alive()
     assert event_names(killed, "step.lost") == ["step.lost"]
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.parametrize("existing", [False, True], ids=["a queue of ours", "one declared by others"])
+def test_a_queue_of_rabbitmq_has_priorities_unless_others_have_made_it(rabbitmq_stage: Stage, existing: bool) -> None:
+    stage = rabbitmq_stage
+    if existing:
+        with Connection(stage.broker_url) as connection:
+            Queue(stage.settings.queue).bind(connection.default_channel).declare()
+    low, critical = [stage.submit(flows.diamond, {"n": 1}, priority=priority) for priority in ("low", "critical")]
+
+    stage.start_worker("-c1")
+
+    assert wait_for_all([low, critical]) == ["succeeded"] * 2
+    assert stage.traced(step="top")[0].run_id == (low if existing else critical).id
 
 
 @pytest.mark.rabbitmq

@@ -5,7 +5,6 @@ import signal
 from time import monotonic
 
 import pytest
-from kombu import Connection
 
 from tests.acceptance import flows
 from tests.fixtures.stages import StageMaker
@@ -97,7 +96,3 @@ def test_a_broker_that_says_nothing_any_more_does_not_keep_submits_waiting(
         assert wait_for_all(runs) == ["succeeded"] * 20
         wait_until(lambda: circuit.is_calm, why="the circuit is closed again")
         check(stage)
-        queue = stage.settings.queue
-    if broker == "rabbitmq_url":
-        with Connection(target) as connection:
-            connection.default_channel.queue_delete(queue)

@@ -10,6 +10,7 @@ from tests.support.processes import Stage, count_completions, event_names, wait_
 from workflow_engine import RunHandle
 
 
+@pytest.mark.prefork
 def test_a_killed_child_costs_less_than_two_seconds(running: Stage) -> None:
     runs = [running.submit(flows.deadly, {"how": "kill"}).wait(timeout=20) for _ in range(3)]
 
@@ -22,6 +23,7 @@ def time_lost(run: RunHandle) -> timedelta:
     return second - first
 
 
+@pytest.mark.prefork
 def test_a_step_whose_process_was_killed_tells_so_and_runs_again(running: Stage) -> None:
     run = running.submit(flows.deadly, {"how": "kill"}).wait(timeout=20)
 
@@ -37,6 +39,7 @@ def test_a_step_whose_process_was_killed_tells_so_and_runs_again(running: Stage)
     assert [call.attempt for call in running.traced(run, "die")] == [1, 2]
 
 
+@pytest.mark.prefork
 def test_a_handler_that_ends_its_process_is_lost_and_runs_again(running: Stage) -> None:
     run = running.submit(flows.deadly, {"how": "_exit"}).wait(timeout=20)
 
@@ -44,6 +47,7 @@ def test_a_handler_that_ends_its_process_is_lost_and_runs_again(running: Stage) 
     assert event_names(run, "step.lost") == ["step.lost"]
 
 
+@pytest.mark.prefork
 def test_a_step_that_always_kills_its_worker_fails_in_the_end(running: Stage) -> None:
     run = running.submit(flows.deadly, {"how": "kill", "times": 99}).wait(timeout=30)
 
@@ -111,6 +115,7 @@ def test_a_worker_that_stops_in_good_order_finishes_what_it_runs(lonely_stage: S
     assert event_names(run, "step.lost") == []
 
 
+@pytest.mark.prefork
 def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing(lonely_stage: Stage) -> None:
     stage = lonely_stage
     stage.start_coordinator()
@@ -162,6 +167,7 @@ def test_a_handler_that_was_given_away_does_not_keep_its_place(lonely_stage: Sta
     assert (run.result, run.events()) == ({"hang": 2}, told)
 
 
+@pytest.mark.prefork
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing(
@@ -177,6 +183,7 @@ def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing
     assert (stage.folder / f"once-{point}").exists()
 
 
+@pytest.mark.prefork
 @pytest.mark.parametrize("fault", ["before_publish", "answer_lost", "late_timeout"])
 def test_without_a_coordinator_what_broke_between_commit_and_publish_is_repaired(
     lonely_stage: Stage, fault: str

@@ -204,7 +204,12 @@ def live(new_stage: StageMaker, tmp_path_factory: pytest.TempPathFactory) -> Cal
     return cache(lambda instrumented: _live(new_stage, tmp_path_factory.mktemp("receiver"), instrumented=instrumented))
 
 
-@pytest.fixture(params=[False, True], ids=["ours alone", "Celery instrumented"])
+@pytest.fixture(
+    params=[
+        pytest.param(False, id="ours alone", marks=pytest.mark.prefork),
+        pytest.param(True, id="Celery instrumented", marks=pytest.mark.prefork),
+    ]
+)
 def story(request: pytest.FixtureRequest, live: Callable[[bool], Story]) -> Story:
     """What happened."""
     return live(request.param)

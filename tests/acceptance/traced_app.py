@@ -126,4 +126,5 @@ if os.environ.get("STAGE_WORKER"):
     engine = Engine(workflows=[traced, broken, paying, waiting, many])
     app = engine.install()
     announce_readiness()
-    signals.worker_process_init.connect(_instrument, weak=False)
+    has_processes = os.environ["STAGE_POOL"] == "prefork"
+    (signals.worker_process_init if has_processes else signals.worker_init).connect(_instrument, weak=False)

@@ -244,6 +244,7 @@ def replace_pool_process(place: Stage, run: RunHandle) -> int:
     return place.wait_for_call(run, "hold", attempt=2).pid
 
 
+@pytest.mark.prefork
 def test_a_killed_workers_port_is_free_though_a_pool_process_still_runs_a_step(place: Stage) -> None:
     worker = place.start_worker("-c1", WFE_METRICS_PORT="0")
     port = int(worker_url(worker).split(":")[2].removesuffix("/metrics"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kombu import Connection
+from kombu import Connection, Queue
 
 from tests.support.processes import Stage
 
@@ -19,9 +19,8 @@ def channel(stage: Stage) -> Iterator[Any]:
 def take(stage: Stage) -> Any:
     """Take the next message of the stage's queue out of the broker."""
     with channel(stage) as opened:
-        message = opened.basic_get(stage.settings.queue)
+        message = Queue(stage.settings.queue).bind(opened).get(no_ack=True)
         assert message is not None
-        message.ack()
         return message
 
 

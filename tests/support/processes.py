@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg
+from kombu import Connection
 from psycopg.rows import namedtuple_row
 
+from tests.support.matrix import is_rabbitmq, pool_of
 from workflow_engine import Client, DatabaseUnavailable, Engine, RunHandle, Settings, Workflow
 from workflow_engine.embedded.processes import ChildProcess, Program
 from workflow_engine.engine.supervisor import Supervisor
@@ -169,10 +171,11 @@ class Stage:
         }
 
     def start_worker(self, *options: str, app: str = STEPS_APP, ready: bool = True, **variables: str) -> WorkerProcess:
-        """Start a worker and wait until it takes messages, unless told otherwise."""
+        """Start a worker, with the session's pool unless told otherwise, and wait until it takes messages, likewise."""
         if not any(option.startswith(("-c", "--concurrency")) for option in options):
             options = (*options, "-c2")
-        worker = WorkerProcess(self, *options, app=app, **variables)
+        pool = pool_of(options)
+        worker = WorkerProcess(self, *options, "--pool", pool, app=app, STAGE_POOL=pool, **variables)
         self.workers.append(worker)
         if ready:
             worker.wait_until_ready()
@@ -256,6 +259,12 @@ class Stage:
         for engine in self._engines:
             engine.close()
         self.client.close()
+        if is_rabbitmq(self.broker_url):
+            self._delete_queue()
+
+    def _delete_queue(self) -> None:
+        with suppress(OSError), Connection(self.broker_url, connect_timeout=3) as connection:
+            connection.default_channel.queue_delete(self.settings.queue)
 
 
 def _as_variable(value: Any) -> str:

@@ -110,7 +110,8 @@ class Engine:
         if self._given_app is not None:
             return self._given_app
         settings = self.settings
-        return create_app(settings.require_broker_url(), settings.require_database_url(), settings.queue)
+        urls = settings.require_broker_url(), settings.require_database_url()
+        return create_app(*urls, settings.queue, priorities=settings.queue_priorities)
 
     @cached_property
     def store(self) -> Store:

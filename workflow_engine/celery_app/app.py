@@ -5,6 +5,7 @@ from kombu import Queue
 
 from workflow_engine.celery_app.hooks import WorkerHooks
 from workflow_engine.celery_app.pool_watch import PoolWatch
+from workflow_engine.celery_app.queues import MAX_PRIORITY
 from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.step_backend import StepBackend
 from workflow_engine.celery_app.task import StepTask
@@ -16,17 +17,27 @@ _BROKER_CONNECTIONS = 1_000
 """kombu's limit of 10 is too low for a gevent pool, whose greenlets acknowledge at the same time."""
 
 _REDIS_TRANSPORT = "workflow_engine.celery_app.transport:Transport"
+_AMQP = "workflow_engine.celery_app.queues:StandingAMQP"
 
 
-def create_app(broker_url: str, database_url: str, queue: str) -> Celery:
-    """Return a Celery app for workers and clients that have none of their own."""
-    app = Celery("workflow_engine")
+def create_app(broker_url: str, database_url: str, queue: str, *, priorities: bool = True) -> Celery:
+    """Return a Celery app for workers and clients that have none of their own.
+
+    Args:
+        broker_url: Redis, Valkey or RabbitMQ.
+        database_url: where results go.
+        queue: of steps that name none.
+        priorities: whether the queues that it makes on RabbitMQ have any; those of Redis always have.
+    """
+    is_amqp = _is_amqp(broker_url)
+    app = Celery("workflow_engine", amqp=_AMQP if is_amqp else None)
     app.conf.update(
         broker_url=broker_url,
         result_backend=f"wfe+{database_url}",
         task_default_queue=queue,
         task_queues=[Queue(queue)],
         task_create_missing_queues=True,
+        task_queue_max_priority=MAX_PRIORITY if is_amqp and priorities else None,
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
@@ -59,6 +70,10 @@ def install_step_task(app: Celery, runtime: StepRuntime, hooks: WorkerHooks, dat
     app.register_task(task)
     app.steps["worker"].add(PoolWatch)
     hooks.connect()
+
+
+def _is_amqp(broker_url: str) -> bool:
+    return broker_url.startswith(("amqp://", "amqps://", "pyamqp://"))
 
 
 def _is_redis(broker_url: str) -> bool:

@@ -53,6 +53,11 @@ class Settings(ApiSettings):
         description="The client's namespace.",
     )
     queue: str = Field(default="celery", min_length=1, max_length=100, description="Queue of steps that name none.")
+    queue_priorities: bool = Field(
+        default=True,
+        description="Whether queues made on RabbitMQ have priorities (`x-max-priority`); one that exists stays as it "
+        "is. `false` beside a Celery app of yours that declares the same queues without.",
+    )
     result_limit_bytes: int = Field(
         default=1_048_576,
         ge=1_024,

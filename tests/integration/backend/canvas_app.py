@@ -12,6 +12,7 @@ import psycopg
 from celery import Celery, Task, chord, group
 from celery.app.task import Context
 
+from tests.support.matrix import is_rabbitmq
 from workflow_engine.celery_app.backend import DurableBackend
 
 TRACE = "CREATE TABLE trace (number serial PRIMARY KEY, entry text NOT NULL)"
@@ -40,13 +41,14 @@ def create_app(broker_url: str, backend_url: str, prefix: str, **settings: Any) 
     app.loader.override_backends = {"dying": "tests.integration.backend.canvas_app:DyingBackend"}
     app.conf.update(
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"global_keyprefix": f"{prefix}:", "max_connections": 200},
+        task_default_queue=f"{prefix}.celery",
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_allow_error_cb_on_chord_header=False,
         worker_prefetch_multiplier=1,
     )
-    app.conf.broker_transport_options |= settings.pop("transport", {})
+    of_redis = {"global_keyprefix": f"{prefix}:", "max_connections": 200, **settings.pop("transport", {})}
+    app.conf.broker_transport_options = {"confirm_publish": True} if is_rabbitmq(broker_url) else of_redis
     app.conf.update(settings)
     return app, register(app)
 

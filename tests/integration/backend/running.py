@@ -14,14 +14,15 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import kombu
 import psycopg
-import redis
 from celery import Celery
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from tests.integration.backend.canvas_app import TRACE, create_app
+from tests.support.matrix import is_rabbitmq
 from workflow_engine.store.tables.results import chord_parts, chords, metadata, task_groups, task_results
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,10 +91,12 @@ class Canvas:
         return bool(self.rows("SELECT FROM chords WHERE group_id = %s AND closed_at IS NOT NULL", chord_id))
 
     @contextmanager
-    def queue(self) -> Iterator[tuple[redis.Redis, str]]:
-        """Lend the broker and the key of the queue in it."""
-        with redis.Redis.from_url(self.broker_url) as client:
-            yield client, f"{self.prefix}:celery"
+    def queue(self) -> Iterator[kombu.Queue]:
+        """Lend the queue of the app."""
+        with self.app.connection_for_read() as connection:
+            queue = self.app.amqp.queues[self.app.conf.task_default_queue].bind(connection.default_channel)
+            queue.declare()
+            yield queue
 
     @contextmanager
     def worker(self, *options: str, scheme: str = "wfe", **variables: str) -> Iterator["Worker"]:
@@ -116,7 +119,14 @@ def canvas(postgres_url: str, broker_url: str, **settings: Any) -> Iterator[Canv
             yield Canvas(app=app, tasks=tasks, database_url=database_url, broker_url=broker_url, prefix=prefix)
         finally:
             app.backend.close()
+            if is_rabbitmq(broker_url):
+                _delete_queue(app)
             app.close()
+
+
+def _delete_queue(app: Celery) -> None:
+    with app.connection_for_write() as connection:
+        connection.default_channel.queue_delete(app.conf.task_default_queue)
 
 
 class Worker:

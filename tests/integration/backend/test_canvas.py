@@ -11,6 +11,7 @@ from celery import Celery, chain, chord, group
 from celery.exceptions import ChordError
 
 from tests.integration.backend.running import Canvas, canvas, wait_until
+from tests.support.matrix import those_asked_for
 
 SECONDS = 20
 
@@ -19,7 +20,7 @@ SECONDS = 20
 CONCURRENCY = {"prefork": "2", "threads": "2", "gevent": "50"}
 
 
-@pytest.fixture(scope="module", params=CONCURRENCY)
+@pytest.fixture(scope="module", params=those_asked_for(CONCURRENCY))
 def here(request: pytest.FixtureRequest, postgres_url: str, broker_url: str) -> Iterator[Canvas]:
     if request.param == "gevent" and importlib.util.find_spec("gevent") is None:
         pytest.fail("the gevent pool is part of what we promise: install the test dependencies")

@@ -1,9 +1,9 @@
 """How chords are counted: many deliveries, many processes, one body. No worker: bodies are read from the queue."""
 
 import json
-from base64 import b64decode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ import pytest
 from celery import chord, group
 from celery.app.task import Context
 from celery.exceptions import ChordError
+from kombu.message import Message
 
 from tests.integration.backend.canvas_app import create_app
 from tests.integration.backend.running import Canvas, canvas
@@ -21,10 +22,9 @@ from workflow_engine.celery_app.backend import DurableBackend
 class Part:
     """A message of a chord's part, as a worker would get it."""
 
-    def __init__(self, message: dict[str, Any]) -> None:
-        headers, (arguments, _, embedded) = message["headers"], json.loads(b64decode(message["body"]))
-        self.arguments = arguments
-        self.request = Context(headers, chord=embedded["chord"], chain=embedded["chain"])
+    def __init__(self, message: Message) -> None:
+        self.arguments, _, embedded = json.loads(message.body)
+        self.request = Context(message.headers, chord=embedded["chord"], chain=embedded["chain"])
         self.request.errbacks = embedded["errbacks"]
 
     def succeed(self, backend: DurableBackend, value: Any = None) -> None:
@@ -43,19 +43,17 @@ class Queue:
     def __init__(self, here: Canvas) -> None:
         self._here = here
 
-    def take(self) -> list[dict[str, Any]]:
+    def take(self) -> list[Message]:
         """Return the messages, oldest first, and empty the queue."""
-        with self._here.queue() as (client, key):
-            messages = [json.loads(message) for message in client.lrange(key, 0, -1)]
-            client.delete(key)
-        return messages[::-1]
+        with self._here.queue() as queue:
+            return list(iter(partial(queue.get, no_ack=True), None))
 
     def parts(self) -> list[Part]:
         return [Part(message) for message in self.take()]
 
     def bodies(self) -> list[tuple[str, Any]]:
         """Return the ids and first arguments of what was published."""
-        return [(message["headers"]["id"], Part(message).arguments[0]) for message in self.take()]
+        return [(message.headers["id"], Part(message).arguments[0]) for message in self.take()]
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +125,8 @@ def test_a_header_from_a_generator_is_published_as_it_is_made(here: Canvas, queu
 
     def header() -> Iterator[Any]:
         for number in range(5):
-            with here.queue() as (client, key):
-                published_before_the_last.append(client.llen(key))
+            with here.queue() as waiting:
+                published_before_the_last.append(waiting.queue_declare().message_count)
             yield here.tasks.same.s(number)
 
     chord(header())(here.tasks.same.s())
