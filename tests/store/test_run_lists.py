@@ -22,13 +22,14 @@ from workflow_engine.store.transaction import Store
 RUNS = 300
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 METADATA: list[dict[str, Any]] = [{}, {"a": 1}, {"a": 1.0, "b": {"c": "x"}}, {"l": [1, {"d": True}]}, {"a": None}]
+A_RUN_ID = "01996b4e-0000-7000-8000-000000000000"
 A_RUN = """
 INSERT INTO runs (id, plan_id, namespace, workflow, version, state, input, input_digest, idempotency_key,
                   correlation_id, priority, title, tags, metadata, agent, initiator, schedule_id, sinks_left,
-                  created_at, due_at, finished_at)
+                  created_at, due_at, finished_at, rerun_of)
 SELECT %(id)s, plans.id, namespace, workflow, version, %(state)s, '"large"', '', %(key)s, %(correlation_id)s,
        %(priority)s, %(title)s, %(tags)s, %(metadata)s::jsonb, %(agent)s, %(initiator)s, %(schedule_id)s, 1,
-       %(created_at)s, %(due_at)s, %(finished_at)s
+       %(created_at)s, %(due_at)s, %(finished_at)s, %(rerun_of)s
   FROM plans WHERE id = %(plan)s
 """
 
@@ -53,6 +54,7 @@ def a_run(random: Random, number: int) -> dict[str, Any]:
         "created_at": created_at,
         "due_at": random.choice([None, created_at + timedelta(minutes=1)]),
         "finished_at": created_at + timedelta(seconds=random.randrange(60)) if state in FINAL_RUN_STATES else None,
+        "rerun_of": random.choice([None, A_RUN_ID]),
         "plan": random.randrange(1, 7),
     }
 
@@ -115,6 +117,7 @@ FILTERS: list[tuple[dict[str, Any], Callable[[RunSummary], bool]]] = [
     ({"agent": "smith"}, lambda run: run.agent == "smith"),
     ({"initiator": "ada", "agent": "smith"}, lambda run: (run.agent, run.initiator) == ("smith", "ada")),
     ({"correlation_id": "a correlation"}, lambda run: run.correlation_id == "a correlation"),
+    ({"rerun_of": A_RUN_ID}, lambda run: run.rerun_of == A_RUN_ID),
     ({"title": "order"}, lambda run: "order" in (run.title or "").lower()),
     ({"title": "0 % w"}, lambda run: "0 % w" in (run.title or "")),
     ({"title": "xzy"}, lambda run: False),
@@ -224,7 +227,7 @@ def test_labels_follow_what_they_are_of(many: Store) -> None:
     with many.database.connection() as connection, connection.transaction(force_rollback=True):
         ask = b"SELECT count(*) FROM run_labels WHERE run_id = %(id)s"
         row = a_run(Random(1), 1) | {"tags": ["a", "a", "b"], "metadata": '{"x": [1, 1]}', "agent": None}
-        row |= {"initiator": None, "schedule_id": None, "due_at": None, "correlation_id": row["id"]}
+        row |= {"initiator": None, "schedule_id": None, "due_at": None, "rerun_of": None, "correlation_id": row["id"]}
         connection.execute(A_RUN.encode(), row)
         assert connection.execute(ask, row).fetchone() == (3,)
         connection.execute(b"UPDATE runs SET tags = '{c}' WHERE id = %(id)s", row)

@@ -49,6 +49,7 @@ _FILTER_OPTIONS: Final = (
     click.option("--correlation-id", help="With this correlation id."),
     click.option("--key", "idempotency_key", help="With this idempotency key."),
     click.option("--schedule", help="Occurrences of this schedule."),
+    click.option("--rerun-of", metavar="RUN_ID", help="Reruns of this run."),
     click.option("--title", metavar="TEXT", help="With this text in the title."),
     *(
         click.option(f"--{name.replace('_', '-')}", metavar="TIME", help=f"{name.replace('_', ' ').capitalize()} TIME.")

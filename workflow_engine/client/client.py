@@ -248,8 +248,9 @@ class WorkflowClient:
             with_input: items are ``RunRecord``, with the input; else ``RunSummary``, without.
             **wanted: ``states`` (any of them), ``workflow``, ``version`` (of that workflow), ``tags`` (all of them),
                 ``metadata`` (what the run's has in it), ``agent``, ``initiator``, ``correlation_id``,
-                ``idempotency_key``, ``schedule`` (its name), ``title`` (text in it, whatever the case),
-                ``created_after``, ``created_before``, ``finished_after``, ``finished_before``, ``due_before``.
+                ``idempotency_key``, ``schedule`` (its name), ``rerun_of`` (a run's id), ``title`` (text in it, whatever
+                the case), ``created_after``, ``created_before``, ``finished_after``, ``finished_before``,
+                ``due_before``.
 
         Raises:
             InvalidInput: an argument is of the wrong form, or the cursor is not of this list; the message names it.

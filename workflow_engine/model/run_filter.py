@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -52,6 +53,8 @@ class RunFilter(BaseModel):
     idempotency_key: Name | None = None
     schedule: Name | None = None
     """The name of the schedule of which they are occurrences."""
+    rerun_of: UUID | None = None
+    """The run of which they do part again."""
     title: Name | None = None
     """Text that the title has in it, whatever the case."""
     created_after: AwareDatetime | None = None

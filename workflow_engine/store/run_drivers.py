@@ -165,6 +165,9 @@ def _by_labels(question: RunQuestion) -> Iterator[Driver]:
         yield Driver(
             name="schedule", branches=(_of_label(question, "schedule", value),), covers=frozenset({"schedule"})
         )
+    if wanted.rerun_of is not None:
+        label = _of_label(question, "rerun", _text(str(wanted.rerun_of)))
+        yield Driver(name="rerun", branches=(label,), covers=frozenset({"rerun_of"}))
     parts = list(_parts((), wanted.metadata))[:_LABELS_ASKED]
     for path, leaf in parts:
         label = _of_label(question, "metadata", cast(json.dumps([path, leaf]), JSONB))
@@ -258,7 +261,7 @@ def _by_states(question: RunQuestion) -> Driver:
 def conditions(question: RunQuestion, run: Any) -> list[ColumnElement[bool]]:
     """Return all that a run, given by its columns, must fit, whichever way it was found."""
     wanted = question.wanted
-    same = ("workflow", "version", "agent", "initiator", "correlation_id", "idempotency_key")
+    same = ("workflow", "version", "agent", "initiator", "correlation_id", "idempotency_key", "rerun_of")
     found: list[ColumnElement[bool]] = [run.namespace == question.namespace]
     found += [run[name] == said for name in same if (said := getattr(wanted, name)) is not None]
     if wanted.states:

@@ -55,6 +55,7 @@ def test_a_cursor_of_another_list_is_refused(namespace: str, wanted: dict[str, A
         ("tags", {"tags": ["x"] * 11}),
         ("title", {"title": "x" * 10_000}),
         ("agent", {"agent": "a\x00"}),
+        ("rerun_of", {"rerun_of": "17"}),
         ("metadata", {"metadata": {"a": "x" * 5_000}}),
         ("metadata", {"metadata": {"a": "\x00"}}),
         ("metadata", {"metadata": [1]}),
