@@ -21,5 +21,7 @@ signals = Table(
     Index("signals_kept_idx", "run_id", "name", "id", postgresql_where=text("consumed_by IS NULL")),
     # keep_signal.sql, find_signal.sql
     Index("signals_key", "run_id", "key", unique=True, postgresql_where=text("key IS NOT NULL")),
+    # the foreign key, when runs are deleted
+    Index("signals_run_idx", "run_id"),
     comment="What somebody told a run; each goes to one step, whose position is consumed_by. Goes with its run.",
 )
