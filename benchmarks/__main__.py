@@ -11,7 +11,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import api, floor, lists, readiness, relay, report, subscribers
+from benchmarks import api, floor, lists, readiness, relay, report, sse, subscribers
 from benchmarks.messages import Scales
 from benchmarks.servers import Servers, own_database, session_servers
 from benchmarks.session import WORKLOADS, Session, Workload, started_session
@@ -31,13 +31,14 @@ OTHERS: Final = (
     "large",
     "lists",
     "api",
+    "sse",
 )
 """What is measured beside the workloads."""
 
 READINESS: Final = ("dispatch", "notify", "upkeep", "timers")
 """Those about how soon what may run is sent, and what waiting for it costs."""
 
-PROCESSES: Final = ("relay", "latency", "subscribers", "api")
+PROCESSES: Final = ("relay", "latency", "subscribers", "api", "sse")
 """Those for which a process of another kind is started."""
 
 
@@ -125,6 +126,10 @@ def _measure_processes(name: str, session: Session, servers: Servers, rounds: in
     if name == "api":
         asked = api.answers(configuration, servers.folder, rounds)
         return [each.as_json() for each in say(report.print_answers, asked) or asked]
+    if name == "sse":
+        streamed = sse.streams(configuration, servers.folder)
+        say(report.print_streams, streamed)
+        return streamed.as_json()
     if name == "relay":
         delivered = [relay.deliveries_per_second(configuration, servers.folder) for _ in range(rounds)]
         say(report.print_deliveries, delivered)

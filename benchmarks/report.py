@@ -11,6 +11,7 @@ from benchmarks.messages import LIMIT, Weights
 from benchmarks.readiness import WATCHED, Delays, Upkeep
 from benchmarks.relay import Latency
 from benchmarks.session import Growth, Round, Workload
+from benchmarks.sse import Streamed
 
 PARTS = ("worker", "pool", "postgres", "valkey", "client", "relay")
 
@@ -107,6 +108,17 @@ def print_latencies(latencies: Sequence[Latency]) -> None:
     for each in latencies:
         found = f"p50 {each.p50:.1f}, p99 {each.p99:.1f}, longest {each.longest:.1f}"
         print(f"  {each.load} ({each.steps:,} steps): {found}")
+
+
+def print_streams(streamed: Streamed) -> None:
+    """Print what streams of events cost, and how soon events come."""
+    print(f"\n{streamed.clients:,} SSE clients of one process of the API, each watching a run of its own")
+    print(f"  memory a client: {streamed.kilobytes_a_client:.1f} KB")
+    print("  milliseconds from before an event's insert until a client has it:")
+    for each in streamed.phases:
+        found = f"p50 {each.p50:.1f}, p99 {each.p99:.1f}, longest {each.longest:.1f}"
+        lost = f"{each.missing} missing, {each.twice} twice"
+        print(f"  {each.phase} ({each.written:,} events, {each.per_second:.0f}/s): {found}; {lost}")
 
 
 def print_delays(delays: Sequence[Delays]) -> None:

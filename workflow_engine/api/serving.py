@@ -2,10 +2,11 @@
 
 import errno
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import uvicorn
@@ -43,6 +44,7 @@ def address_of(listening: socket.socket) -> str:
 
 def serve(app: Any, listening: socket.socket, *, when_up: Callable[[], None]) -> None:
     """Answer requests in this process until SIGTERM or SIGINT; ``when_up`` is called once it answers."""
+    _allow_many_connections()
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -53,6 +55,13 @@ def serve(app: Any, listening: socket.socket, *, when_up: Callable[[], None]) ->
         backlog=_BACKLOG,
     )
     _Server(config, when_up).run(sockets=[listening])
+
+
+def _allow_many_connections() -> None:
+    """Have as many files open as this process may: each stream of events is one, and the usual limit is 1,024."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):  # macOS refuses what it calls infinity
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):

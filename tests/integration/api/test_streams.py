@@ -346,6 +346,6 @@ def test_streams_end_at_once_when_the_process_is_told_to_stop(folder: Path, envi
     with api_process(folder, **environment) as server, watch(f"{server.url}/v1/events/stream") as stream:
         server.tell_to_stop()
 
-        wait_until(lambda: stream.is_over, within=3, why="the stream has ended")
-        wait_until(lambda: server.process.returncode is not None, within=5, why="the process has ended")
+        wait_until(lambda: stream.is_over, within=8, why="the stream has ended")
+        wait_until(lambda: server.process.returncode is not None, within=8, why="the process has ended")
         assert server.process.returncode == 0

@@ -13,6 +13,7 @@ from anyio import CapacityLimiter, to_thread
 
 from workflow_engine.api.refusals import Overloaded
 from workflow_engine.api.streams.frames import Frame
+from workflow_engine.api.streams.memory import Memory
 from workflow_engine.api.streams.pace import Pace
 from workflow_engine.api.streams.stream import Stream
 from workflow_engine.api.streams.topics import Topics
@@ -20,15 +21,12 @@ from workflow_engine.config import Streams
 from workflow_engine.errors import DatabaseUnavailable, WorkflowEngineError
 from workflow_engine.relay.history import History, Interest
 from workflow_engine.relay.live import RECONNECT_SECONDS, LiveLog, Told
-from workflow_engine.relay.order import Window
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 QUESTIONS: Final = 4
 """Streams whose past is read from the database at once; others wait their turn."""
-_MEMORY: Final = 10_000
-"""Events that stay in memory for clients that were away for a moment."""
 _PAGE: Final = 500
 _TICK: Final = 0.5
 _READY_SECONDS: Final = 5.0
@@ -47,7 +45,7 @@ class Hub:
         """How long clients wait before they come again."""
         self._streams: set[Stream] = set()
         self._topics = Topics()
-        self._window: Window[Frame] = Window(0, size=_MEMORY)
+        self._memory = Memory(0)
         self._ready: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._room = Semaphore(_PAGES_AHEAD)
@@ -103,7 +101,7 @@ class Hub:
         now, settings = self._now(), self._settings
         stream = Stream(
             interest,
-            after=self._window.position if after is None else after,
+            after=self._memory.position if after is None else after,
             buffer=settings.buffer,
             beat_seconds=settings.heartbeat_seconds,
             now=now,
@@ -128,9 +126,9 @@ class Hub:
         try:
             if not stream.is_checked:
                 await self._check(stream)
-            elif stream.reached >= self._window.position:
+            elif stream.reached >= self._memory.position:
                 self._go_live(stream)
-            elif stream.reached >= self._window.floor:
+            elif stream.reached >= self._memory.floor:
                 self._offer_recent(stream)
                 await asyncio.sleep(0)  # others have their turn
             else:
@@ -163,8 +161,8 @@ class Hub:
                 self._loop.call_soon_threadsafe(action)
 
     def _begin(self, position: int) -> None:
-        if position != self._window.position or not self._is_ready.is_set():
-            self._window = Window(position, size=_MEMORY)
+        if position != self._memory.position or not self._is_ready.is_set():
+            self._memory = Memory(position)
             for stream in self._streams:  # a crash has given away places that were told of
                 stream.reached = min(stream.reached, position)
         self._is_ready.set()
@@ -175,7 +173,7 @@ class Hub:
         for frame in frames:
             for stream in self._topics.interested(frame.told):
                 stream.offer(frame, now)
-        self._window.extend(frames)
+        self._memory.extend(frames)
 
     # -- the way from the past to the present
 
@@ -184,15 +182,16 @@ class Hub:
         self._topics.add(stream)
 
     def _offer_recent(self, stream: Stream) -> None:
-        now, frames = self._now(), self._window.after(stream.reached, min(_PAGE, self._settings.buffer))
+        now, interest = self._now(), stream.interest
+        frames, reached = self._memory.after(stream.reached, min(_PAGE, self._settings.buffer), interest.run_id)
         for frame in frames:
-            if stream.interest.fits(frame.told.event, frame.told.initiator):
+            if interest.fits(frame.told.event, frame.told.initiator):
                 stream.offer(frame, now)
-        stream.reached = max(stream.reached, frames[-1].position or 0)
+        stream.reached = max(stream.reached, reached)
 
     async def _offer_past(self, stream: Stream) -> None:
         limit = min(_PAGE, self._settings.buffer)
-        after, until = stream.reached, self._window.floor
+        after, until = stream.reached, self._memory.floor
         page, reached = await self._ask(
             lambda: self._history.page(stream.interest, after=after, until=until, limit=limit)
         )
@@ -203,13 +202,13 @@ class Hub:
 
     async def _check(self, stream: Stream) -> None:
         """Say so where the log has no more, or not yet, what comes after the place that a client names."""
-        if stream.reached > self._window.position:
+        if stream.reached > self._memory.position:
             if stream.reached > await self._ask(self._history.head):
-                stream.skip("unknown_position", self._window.position)
-        elif 0 < stream.reached < self._window.floor:
+                stream.skip("unknown_position", self._memory.position)
+        elif 0 < stream.reached < self._memory.floor:
             oldest = await self._ask(self._history.oldest)
             if oldest is None or stream.reached < oldest - 1:
-                stream.skip("retention", min(self._window.position, oldest - 1) if oldest else self._window.position)
+                stream.skip("retention", min(self._memory.position, oldest - 1) if oldest else self._memory.position)
         stream.is_checked = True
 
     async def _ask(self, question: Callable[[], T]) -> T:
@@ -220,7 +219,7 @@ class Hub:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            now, position = self._now(), self._window.position
+            now, position = self._now(), self._memory.position
             for stream in self._streams:
                 stream.tick(now, position)
 
