@@ -8,7 +8,7 @@ import pytest
 from tests.support.api_server import served
 from tests.support.processes import wait_until
 from tests.support.relays import append_within
-from tests.support.sse import watching
+from tests.support.sse import connect, watching
 from workflow_engine import Engine, Settings
 from workflow_engine.api.wiring import api_of
 from workflow_engine.config import Streams
@@ -68,3 +68,26 @@ def test_who_was_away_for_longer_than_the_log_is_kept_is_told(engine: Engine, ow
     (gap,) = stream.named("gap")
     assert gap.data == {"after": 7, "until": place - 1, "events": None, "reason": "retention"}
     assert stream.positions == [place]
+
+
+def test_a_client_that_leaves_leaves_nothing_behind(engine: Engine) -> None:
+    app = api_of(engine)
+    hub = app.state.parts.live.hub
+    with served(app) as url:
+        for _ in range(5):
+            with watching(f"{url}/v1/events/stream"), watching(f"{url}/v1/events/stream?last_event_id=0"):
+                assert len(hub) >= 2
+        wait_until(lambda: len(hub) == 0, why="their streams are closed")
+
+
+def test_one_stream_too_many_is_refused_and_told_to_come_again(own_database: EmbeddedPostgres) -> None:
+    settings = Settings(
+        database_url=own_database.url, broker_url=BROKER, api_auth="off", streams=Streams(most=1, retry_seconds=0.5)
+    )
+    engine = Engine(settings)
+    with served(api_of(engine)) as url, watching(f"{url}/v1/events/stream") as stream:
+        refused = connect(f"{url}/v1/events/stream")
+
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    assert stream.retry == 500
+    engine.close()

@@ -1,7 +1,9 @@
 """Where a webhook may not go, however it is written and whatever it resolves to."""
 
 import socket
+from contextlib import suppress
 from ipaddress import ip_address
+from threading import Event, Thread
 from time import monotonic
 
 import pytest
@@ -92,10 +94,22 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
 
 
 def test_an_answer_that_drips_does_not_take_longer_than_the_time_limit() -> None:
+    done = Event()
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while not done.wait(0.05):
+                connection.sendall(b".")
+
     with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=drip, args=[server])
+        thread.start()
         http = GuardedHttp(timeout=0.4, allowed=networks_of(["127.0.0.0/8"]))
         began = monotonic()
         with pytest.raises(NoAnswer):
             http.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}", {})
-
-    assert monotonic() - began < 3
+        assert monotonic() - began < 3
+        done.set()
+        thread.join()
