@@ -124,7 +124,7 @@ def _measure(name: str, session: Session, servers: Servers, rounds: int, say: An
 def _measure_processes(name: str, session: Session, servers: Servers, rounds: int, say: Any) -> Any:
     configuration = servers.configuration
     if name == "api":
-        asked = api.answers(configuration, servers.folder, rounds)
+        asked = api.answers(servers, rounds)
         return [each.as_json() for each in say(report.print_answers, asked) or asked]
     if name == "sse":
         streamed = sse.streams(configuration, servers.folder)

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,9 @@ from time import monotonic
 from typing import Any, Final
 
 from benchmarks.configuration import Configuration
+from benchmarks.cpu import Meter, difference
+from benchmarks.http_load import WARM_UP
+from benchmarks.servers import Servers
 from benchmarks.workflows import UNSERVED
 from workflow_engine.embedded.ports import LOOPBACK, free_port
 
@@ -25,6 +28,7 @@ SECONDS: Final = 10.0
 HALF: Final = 250.0
 """Requests a second at which latency is told: half of what is asked for."""
 BATCHES: Final = 1
+PARTS: Final = ("api", "postgres", "valkey", "clients")
 _PATIENCE: Final = 60.0
 _ROOT: Final = Path(__file__).parents[1]
 _DIAMOND: Final = f"/v1/workflows/diamond_4_in_{UNSERVED}/runs"
@@ -45,26 +49,38 @@ class Answers:
     """Milliseconds, as the next ones."""
     p99: float
     longest: float
-    load_of_machine: float
+    processor: Mapping[str, float]
+    """Milliseconds a run, by process."""
+    others: float
+    """Share of the machine that was somebody else's."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return asdict(self)
 
 
-def answers(configuration: Configuration, folder: Path, rounds: int) -> Iterator[Answers]:
+def answers(servers: Servers, rounds: int) -> Iterator[Answers]:
     """Yield what clients saw: as fast as it goes, at half of what is asked for, and in batches."""
     one = json.dumps({"input": 17})
     batch = json.dumps({"runs": [{"workflow": f"diamond_4_in_{UNSERVED}", "input": 17}] * 1_000})
-    with _api(configuration, folder) as port:
+    with _api(servers.configuration, servers.folder) as (port, pid):
+        meter = Meter({**servers.processes, "api": pid})
         for _ in range(rounds):
-            yield _ask(port, f"{CLIENTS} clients", _DIAMOND, one)
-            yield _ask(port, f"{HALF:g}/s", _DIAMOND, one, rate=HALF)
-            yield _ask(port, "batches of 1,000", "/v1/runs/batch", batch, clients=BATCHES, runs=1_000)
+            yield _ask(port, meter, f"{CLIENTS} clients", _DIAMOND, one)
+            yield _ask(port, meter, f"{HALF:g}/s", _DIAMOND, one, rate=HALF)
+            yield _ask(port, meter, "batches of 1,000", "/v1/runs/batch", batch, clients=BATCHES, runs=1_000)
 
 
 def _ask(
-    port: int, load: str, path: str, body: str, *, clients: int = CLIENTS, rate: float = 0.0, runs: int = 1
+    port: int,
+    meter: Meter,
+    load: str,
+    path: str,
+    body: str,
+    *,
+    clients: int = CLIENTS,
+    rate: float = 0.0,
+    runs: int = 1,
 ) -> Answers:
     arguments = {
         "host": LOOPBACK,
@@ -75,6 +91,7 @@ def _ask(
         "rate": rate,
         "seconds": SECONDS,
     }
+    before, began = _used(meter), monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.http_load", json.dumps(arguments)],
         cwd=_ROOT,
@@ -82,9 +99,11 @@ def _ask(
         text=True,
         check=True,
     )
+    used, seconds = difference(_used(meter), before), monotonic() - began
     took: Sequence[float] = json.loads(done.stdout)
     cuts = [1_000 * each for each in quantiles(took, n=100)]
     per_second = len(took) / SECONDS
+    made = per_second * runs * (SECONDS + WARM_UP)
     return Answers(
         load=load,
         requests_per_second=per_second,
@@ -92,12 +111,20 @@ def _ask(
         p50=cuts[49],
         p99=cuts[98],
         longest=1_000 * max(took),
-        load_of_machine=os.getloadavg()[0],
+        processor={name: 1_000 * used[name] / made for name in PARTS if name in used},
+        others=used.get("others", 0.0) / (seconds * (os.cpu_count() or 1)),
     )
 
 
+def _used(meter: Meter) -> dict[str, float]:
+    """Return the seconds that each part has used; the clients are children of ours that have ended."""
+    used, own = meter.read(), os.times()
+    clients = own.children_user + own.children_system
+    return {**used, "clients": clients, "others": used.get("others", 0.0) - clients}
+
+
 @contextmanager
-def _api(configuration: Configuration, folder: Path) -> Iterator[int]:
+def _api(configuration: Configuration, folder: Path) -> Iterator[tuple[int, int]]:
     port, ready = free_port(), folder / "api.ready"
     variables = {
         "WFE_DATABASE_URL": configuration.database_url,
@@ -120,7 +147,7 @@ def _api(configuration: Configuration, folder: Path) -> Iterator[int]:
             if monotonic() > deadline or process.poll() is not None:
                 raise ApiTooSlow(f"it has not started; see {folder / 'api.log'}")
             Flag().wait(0.05)
-        yield port
+        yield port, process.pid
     finally:
         process.terminate()
         process.wait(30)

@@ -9,7 +9,7 @@ import sys
 from time import perf_counter
 from typing import Final
 
-_WARM_UP: Final = 1.0
+WARM_UP: Final = 1.0
 
 
 class Client:
@@ -38,7 +38,7 @@ class Client:
 async def closed_loop(clients: list[Client], seconds: float) -> list[float]:
     """Let every client ask as soon as it may; return how long each answer took."""
     took: list[float] = []
-    begin = perf_counter() + _WARM_UP
+    begin = perf_counter() + WARM_UP
     end = begin + seconds
 
     async def ask_on(client: Client) -> None:
@@ -65,11 +65,11 @@ async def paced(clients: list[Client], rate: float, seconds: float) -> list[floa
             await client.ask()
         finally:
             free.put_nowait(client)
-        if due >= begin + _WARM_UP:
+        if due >= begin + WARM_UP:
             took.append(perf_counter() - due)
 
     asked = []
-    for number in range(int(rate * (seconds + _WARM_UP))):
+    for number in range(int(rate * (seconds + WARM_UP))):
         due = begin + number / rate
         await asyncio.sleep(max(due - perf_counter(), 0))
         asked.append(asyncio.create_task(ask(due)))

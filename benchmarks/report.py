@@ -90,13 +90,15 @@ def print_deliveries(rates: Sequence[float]) -> None:
 def print_answers(answers: Iterable[Answers]) -> list[Answers]:
     """Print what clients of the API saw, as soon as they have seen it; return it."""
     print("\nruns by HTTP, one process of the API, each request a durable commit")
-    print(f"  {'load':<18} {'requests/s':>10} {'runs/s':>8} {'p50':>7} {'p99':>7} {'longest':>8} ms   load of machine")
+    print(f"  {'load':<18} {'requests/s':>10} {'runs/s':>8} {'p50':>7} {'p99':>7} {'longest':>8}  ms")
     seen = []
     for each in answers:
         seen.append(each)
         print(
             f"  {each.load:<18} {each.requests_per_second:>10,.0f} {each.runs_per_second:>8,.0f} {each.p50:>7.1f} "
-            f"{each.p99:>7.1f} {each.longest:>8.1f}      {each.load_of_machine:.1f}",
+            f"{each.p99:>7.1f} {each.longest:>8.1f}  processor, ms a run: "
+            f"{', '.join(f'{name} {used:.2f}' for name, used in each.processor.items())}; "
+            f"others took {each.others:.0%} of the machine",
             flush=True,
         )
     return seen

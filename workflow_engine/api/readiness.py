@@ -5,6 +5,8 @@ from threading import Lock
 from time import monotonic
 from typing import Final, Protocol
 
+from anyio import CapacityLimiter
+
 _KEPT_SECONDS: Final = 1.0
 
 
@@ -29,6 +31,8 @@ class Readiness:
         self._lock = Lock()
         self._found: Mapping[str, str] | None = None
         self._looked_at = 0.0
+        self.limiter = CapacityLimiter(2)
+        """Of the threads that look; the others are for requests."""
         self.has_been = False
         """Whether nothing was wrong once."""
 

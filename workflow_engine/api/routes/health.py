@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -32,16 +33,21 @@ async def live() -> Health:
 
 
 @router.get("/ready", responses=_FAILING)
-def ready(request: Request, response: Response) -> Health:
+async def ready(request: Request, response: Response) -> Health:
     """Look at the database, its migrations and the broker: 503 while one of them is not as it should be."""
-    return _health(parts_of(request).readiness.reasons(), response)
+    return _health(await _look(request), response)
 
 
 @router.get("/startup", responses=_FAILING)
-def started(request: Request, response: Response) -> Health:
+async def started(request: Request, response: Response) -> Health:
     """Say whether the API has been ready once; after that nothing is looked at any more."""
+    return _health({} if parts_of(request).readiness.has_been else await _look(request), response)
+
+
+async def _look(request: Request) -> Mapping[str, str]:
+    """Return what is wrong. In a thread of its own: all others may be waiting for a database that is away."""
     readiness = parts_of(request).readiness
-    return _health({} if readiness.has_been else readiness.reasons(), response)
+    return await to_thread.run_sync(readiness.reasons, limiter=readiness.limiter)
 
 
 def _health(reasons: Mapping[str, str], response: Response) -> Health:
