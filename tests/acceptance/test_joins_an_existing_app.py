@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 from celery.backends.redis import RedisBackend
+from celery.backends.rpc import RPCBackend
 
 from tests.acceptance import their_app
 from tests.fixtures.stages import StageMaker
+from tests.support.matrix import is_rabbitmq
 from tests.support.processes import Stage, event_names, states
 
 
@@ -25,9 +27,9 @@ def theirs(new_stage: StageMaker) -> Iterator[SimpleNamespace]:
         made.engine.close()
 
 
-@pytest.mark.redis  # which is where their results are
 def test_their_tasks_and_their_result_backend_work_as_before(theirs: SimpleNamespace) -> None:
-    assert isinstance(theirs.app.backend, RedisBackend)
+    kind = RPCBackend if is_rabbitmq(theirs.stage.broker_url) else RedisBackend
+    assert isinstance(theirs.app.backend, kind)
     assert theirs.add.apply_async((2, 3)).get(timeout=20) == 5
     assert theirs.whoami.delay().get(timeout=20) == "theirs.whoami"
     assert theirs.asks_again.delay("plain", 1).get(timeout=20) == 2

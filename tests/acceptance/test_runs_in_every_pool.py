@@ -7,6 +7,7 @@ import pytest
 from kombu import Connection, Queue
 
 from tests.acceptance import flows
+from tests.fixtures.stages import StageMaker
 from tests.support.processes import Stage, event_names, wait_for_all
 
 
@@ -79,6 +80,16 @@ def test_a_queue_of_rabbitmq_has_priorities_unless_others_have_made_it(rabbitmq_
 
     assert wait_for_all([low, critical]) == ["succeeded"] * 2
     assert stage.traced(step="top")[0].run_id == (low if existing else critical).id
+
+
+@pytest.mark.rabbitmq
+def test_without_priorities_a_queue_of_rabbitmq_is_declared_as_other_apps_do(
+    new_stage: StageMaker, rabbitmq_url: str
+) -> None:
+    with new_stage(broker=rabbitmq_url, queue_priorities=False) as stage, Connection(rabbitmq_url) as connection:
+        stage.submit(flows.diamond, {"n": 1})
+
+        Queue(stage.settings.queue).bind(connection.default_channel).declare()  # refused, were it with other arguments
 
 
 @pytest.mark.rabbitmq

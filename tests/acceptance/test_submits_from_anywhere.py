@@ -10,7 +10,7 @@ from time import monotonic
 from tests.acceptance import flows
 from tests.acceptance.forking_submitter import EACH
 from tests.fixtures.stages import StageMaker
-from tests.support.processes import ROOT, Stage, states, wait_for_all
+from tests.support.processes import ROOT, Stage, states, wait_for_all, wait_until
 from workflow_engine.embedded.broker import EmbeddedBroker
 
 
@@ -55,4 +55,7 @@ def test_runs_are_accepted_within_seconds_while_the_broker_is_away(
 
         assert one < 2
         assert monotonic() - began < 5
-        assert {states(run)["only"] for run in (runs[0], runs[-1])} == {"ready"}
+        wait_until(
+            lambda: {states(run)["only"] for run in (runs[0], runs[-1])} == {"ready"},
+            why="they were given back, beside us",
+        )

@@ -1,4 +1,4 @@
-"""Somebody's Celery app, with a Redis result backend and tasks of its own, that runs workflows too."""
+"""Somebody's Celery app, with results in its broker and tasks of its own, that runs workflows too."""
 
 import os
 from types import SimpleNamespace
@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery, Task
 
+from tests.support.matrix import is_rabbitmq
 from tests.support.steps import announce_readiness
 from workflow_engine import Retry, Settings, Workflow, install
 
@@ -13,7 +14,8 @@ from workflow_engine import Retry, Settings, Workflow, install
 def create(settings: Settings | None = None) -> SimpleNamespace:
     """Return the app, its tasks, the engine on it and their workflow."""
     broker = os.environ["THEIR_BROKER"]
-    app = Celery("theirs", broker=broker, backend=broker, set_as_current=False)
+    backend = "rpc://" if is_rabbitmq(broker) else broker
+    app = Celery("theirs", broker=broker, backend=backend, set_as_current=False)
     app.conf.update(
         task_default_queue=os.environ["THEIR_QUEUE"],
         broker_connection_retry_on_startup=True,
