@@ -16,7 +16,7 @@ from workflow_engine.model.pages import Place
 from workflow_engine.model.run_filter import RunOrder, run_filter
 from workflow_engine.store import migration
 from workflow_engine.store.database import Database
-from workflow_engine.store.run_drivers import RunQuestion
+from workflow_engine.store.run_questions import RunQuestion
 from workflow_engine.store.run_search import RunSearch
 from workflow_engine.store.statements import _FOLDER, statement
 from workflow_engine.store.step_dead_letters import StepDeadLetterFilter

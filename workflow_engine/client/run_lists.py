@@ -8,7 +8,7 @@ from workflow_engine.model.pages import Page, Place, as_cursor, check_limit, par
 from workflow_engine.model.records import RunRecord, RunSummary
 from workflow_engine.model.run_filter import RunOrder, run_filter
 from workflow_engine.model.statistics import LONGEST_RANGE, RunStatistics
-from workflow_engine.store.run_drivers import RunQuestion
+from workflow_engine.store.run_questions import RunQuestion
 from workflow_engine.store.run_search import RunSearch
 from workflow_engine.store.run_statistics import run_statistics
 from workflow_engine.store.transaction import Store

@@ -10,7 +10,8 @@ from sqlalchemy import CTE, ColumnElement, Float, cast, func, literal_column, se
 
 from workflow_engine.model.run import RunState
 from workflow_engine.model.statistics import MOST_LOOKED_AT, MOST_LOOKED_UP, Hour, RunStatistics, WorkflowStatistics
-from workflow_engine.store.run_drivers import RunQuestion, conditions
+from workflow_engine.store.run_drivers import conditions
+from workflow_engine.store.run_questions import RunQuestion
 from workflow_engine.store.run_rows import SUMMARY_COLUMNS
 from workflow_engine.store.run_search import RunSearch
 
@@ -20,13 +21,14 @@ def run_statistics(
 ) -> RunStatistics:
     """Return statistics of the runs that fit, which were submitted between two moments; of many the newest."""
     search = RunSearch(connection)
-    way = search.way_to(question)
+    way, shape = search.way_to(question).driver, question.shape
     most = MOST_LOOKED_AT if way.is_direct else MOST_LOOKED_UP
-    looked = way.walked(question, most, SUMMARY_COLUMNS)
+    looked = way.walked(shape, most, SUMMARY_COLUMNS)
     columns = (looked.c[name] for name in ("workflow", "state", "created_at", "started_at", "finished_at"))
-    fitting = select(*columns).where(*conditions(question, looked.c)).cte("fitting")
-    (number,) = search.ask(select(func.count().label("looked")).select_from(way.candidates(question, most).subquery()))
-    numbers, hours = search.ask(_numbers(fitting)), search.ask(_hours(fitting))
+    fitting = select(*columns).where(*conditions(shape, looked.c)).cte("fitting")
+    walk = way.candidates(shape, most).subquery()
+    (number,) = search.ask(select(func.count().label("looked")).select_from(walk), question)
+    numbers, hours = search.ask(_numbers(fitting), question), search.ask(_hours(fitting), question)
     states: dict[str | None, dict[RunState, int]] = defaultdict(dict)
     for row in numbers:
         if row.state is not None:
