@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final, NoReturn
 
 from workflow_engine.errors import SubscriberError
@@ -33,6 +33,9 @@ def check_attributes(cls: type) -> None:
         value = getattr(cls, attribute)
         if value not in choices:
             _refuse(cls, f"{attribute} must be {' or '.join(map(repr, choices))}, not {value!r}")
+    namespaces = getattr(cls, "namespaces", None)
+    if namespaces is not None and not _is_set_of_text(namespaces):
+        _refuse(cls, f'namespaces must be a set of names, as in frozenset({{"shop"}}), not {namespaces!r}')
     _check_number(cls, "batch_size", int, least=1, most=_BATCH_LIMIT)
     _check_number(cls, "tries", int, least=1, most=_TRIES_LIMIT)
     _check_number(cls, "max_wait", float, least=0, most=_LONGEST_SECONDS)
@@ -60,6 +63,10 @@ def routes_of(cls: type, *, by_itself: bool) -> Mapping[str, str | None]:
     for method in sorted({method for method in routes.values() if method is not None}):
         _check_method(cls, method)
     return routes
+
+
+def _is_set_of_text(value: object) -> bool:
+    return isinstance(value, Set) and bool(value) and all(isinstance(each, str) for each in value)
 
 
 def _listed_events(cls: type, declared: object) -> Iterator[str]:

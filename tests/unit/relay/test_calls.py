@@ -7,6 +7,7 @@ from threading import current_thread
 import pytest
 
 from tests.support.processes import wait_until
+from workflow_engine import NonRetryable
 from workflow_engine.model.events import MESSAGE_LIMIT
 from workflow_engine.relay.calls import MOST_ABANDONED, Answer, Call, Caller, as_error
 
@@ -156,3 +157,14 @@ def test_an_exception_that_cannot_be_printed_is_a_failed_call_and_no_more() -> N
 
     assert answer.reached == 2
     assert answer.failures[0].message == "<Unprintable that cannot be printed>"
+
+
+def test_what_another_try_would_not_change_is_told_apart() -> None:
+    def refuse(number: int) -> None:
+        raise NonRetryable("gone") if number % 2 else ConnectionError("away")
+
+    caller = Caller("calls", timeout=5)
+    answer = caller.each(refuse, [Call(argument=number) for number in range(4)])
+    caller.stop()
+
+    assert (sorted(answer.failures), answer.final) == ([0, 1, 2, 3], {1, 3})

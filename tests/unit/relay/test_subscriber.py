@@ -175,6 +175,8 @@ def test_options_are_there_although_a_constructor_does_not_call_ours() -> None:
         ({"start": "then"}, "start must be 'now' or 'beginning', not 'then'"),
         ({"batch_size": 0}, "batch_size must be a whole number from 1 to 10000, not 0"),
         ({"batch_size": 1.5}, "batch_size must be a whole number"),
+        ({"namespaces": "shop"}, "namespaces must be a set of names"),
+        ({"namespaces": frozenset()}, "namespaces must be a set of names"),
         ({"tries": True}, "tries must be a whole number from 1 to 100, not True"),
         ({"timeout": 0}, "timeout must be a number of seconds"),
         ({"timeout": float("nan")}, "timeout must be a number of seconds"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.http_server import Answer, HttpServer, http_server
-from workflow_engine import ConfigurationError, Settings
+from workflow_engine import ConfigurationError, Engine, Settings
 from workflow_engine.model.codec import event_from_json
 from workflow_engine.subscribers.guarded_http import AddressRefused, NoAnswer
 from workflow_engine.subscribers.webhook import EndpointGone, NotAccepted, WebhookSubscriber, webhooks_of
@@ -175,6 +175,18 @@ def test_a_secret_that_cannot_be_used_is_refused_and_not_shown(text: str, monkey
         webhook.opened()
 
     assert not text or text not in str(caught.value)
+
+
+def test_a_relay_does_not_start_without_a_secret_to_sign_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PARTNER_SECRET")
+    settings = Settings(
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        broker_url="redis://127.0.0.1:1/0",
+        webhooks={"partner": endpoint("https://partner.example")},
+    )
+
+    with pytest.raises(ConfigurationError, match="PARTNER_SECRET is not in the environment"):
+        _ = Engine(settings).relay_service
 
 
 def test_a_test_event_says_what_it_is(receiver: HttpServer) -> None:
