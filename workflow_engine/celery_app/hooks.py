@@ -11,6 +11,7 @@ from typing import Any, Final
 from celery import signals
 
 from workflow_engine.celery_app.at_hand import tasks_at_hand
+from workflow_engine.celery_app.broker_waits import let_others_run
 from workflow_engine.celery_app.evictions import Evictions
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.worker_facts import facts_of, pool_name
@@ -43,6 +44,7 @@ class WorkerHooks:
         signals.worker_shutdown.connect(self._on_shutdown, weak=False)
 
     def _on_setup(self, sender: str, instance: Any, **_: Any) -> None:
+        let_others_run()
         # Before the pool forks, so that its processes claim in the name of this worker.
         self._lease.identity.name = sender
         self._lease.identity.pid = os.getpid()
