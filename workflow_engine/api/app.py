@@ -18,6 +18,7 @@ from workflow_engine.api.routes import (
     health,
     lifecycle,
     metrics,
+    overviews,
     run_details,
     runs,
     schedules,
@@ -28,6 +29,7 @@ from workflow_engine.api.routes import (
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     workflows.router,
+    overviews.router,
     runs.router,
     batch.router,
     bulk.router,

@@ -167,7 +167,7 @@ def shape(found: Any, shown: Any, where: str = "") -> list[str]:
     if found is None or shown is None:
         return []
     if isinstance(found, dict) and isinstance(shown, dict):
-        if where.endswith(("data", "example", "metadata", "schema", "input_schema", "reasons", "options")):
+        if where.endswith(("data", "states", "example", "metadata", "schema", "input_schema", "reasons", "options")):
             return []
         missing = [f"{where}.{name}" for name in found.keys() ^ shown.keys()]
         return missing + [

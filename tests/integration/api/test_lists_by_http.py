@@ -8,7 +8,15 @@ import httpx
 import pytest
 
 ORDER = {"input": {"order_id": 17}}
-LISTS = ["/v1/runs", "/v1/workflows", "/v1/schedules", "/v1/dead-letters", "/v1/workers", "/v1/events/catalog"]
+LISTS = [
+    "/v1/runs",
+    "/v1/workflows",
+    "/v1/schedules",
+    "/v1/dead-letters",
+    "/v1/workers",
+    "/v1/events/catalog",
+    "/v1/runs/stale",
+]
 
 
 def all_pages(http: httpx.Client, path: str, **wanted: Any) -> list[list[dict[str, Any]]]:
@@ -100,6 +108,14 @@ def test_the_number_of_statements_of_a_list_does_not_grow(
     for limit in (1, 1_000):
         assert http.get(path, params={"limit": limit}).status_code == 200
         assert statements_of() == statements
+
+
+def test_statistics_count_the_runs_that_fit(http: httpx.Client, tag: str) -> None:
+    found = http.get("/v1/runs/statistics", params={"tag": tag}).json()
+
+    assert (found["runs"], found["states"], found["complete"]) == (5, {"pending": 5}, True)
+    assert [(each["workflow"], each["runs"]) for each in found["workflows"]] == [("orders", 5)]
+    assert http.get("/v1/runs/statistics", params={"order": "oldest"}).status_code == 422
 
 
 def test_a_workflow_shows_its_graph_and_what_its_input_must_fit(http: httpx.Client) -> None:

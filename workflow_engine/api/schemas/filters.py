@@ -34,8 +34,8 @@ class _Common(BaseModel):
     due_before: AwareDatetime | None = None
 
 
-class RunsWanted(_Common):
-    """Which runs a list shows: those that fit all that is said."""
+class RunsMeant(_Common):
+    """Which runs a request is about: those that fit all that is said."""
 
     state: list[RunState] = Field(default=[], max_length=20, description="Any of these; may be repeated.")
     tag: list[Name] = Field(default=[], max_length=10, description="All of these; may be repeated.")
@@ -44,7 +44,6 @@ class RunsWanted(_Common):
         description='A JSON object that the run\'s metadata has in it: `{"customer": 7}`.',
         examples=['{"customer": 7}'],
     )
-    order: RunOrder = Field(default=RunOrder.NEWEST, description="Of their submits.")
 
     @property
     def values(self) -> dict[str, Any]:
@@ -57,6 +56,12 @@ class RunsWanted(_Common):
         if self.metadata is not None:
             said["metadata"] = _object(self.metadata)
         return said
+
+
+class RunsWanted(RunsMeant):
+    """Which runs a list shows, and in which order."""
+
+    order: RunOrder = Field(default=RunOrder.NEWEST, description="Of their submits.")
 
 
 class RunFilterBody(RequestBody, _Common):
