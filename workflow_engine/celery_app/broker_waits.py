@@ -6,11 +6,11 @@ Celery lets gevent patch Python before it imports anything. But gevent looks at 
 heartbeats, running steps and their commits stood still, and the worker's steps were given away.
 """
 
-import time
-
 from kombu.utils import functional
 
 
 def let_others_run() -> None:
     """Have kombu sleep as everybody in this process does; where nothing is patched, nothing changes."""
-    functional.sleep = time.sleep  # noqa: TID251  we do not call it
+    from time import sleep  # noqa: TID251  as it is now; we do not call it
+
+    functional.sleep = sleep
