@@ -11,6 +11,6 @@ from kombu.utils import functional
 
 def let_others_run() -> None:
     """Have kombu sleep as everybody in this process does; where nothing is patched, nothing changes."""
-    from time import sleep  # noqa: TID251  as it is now; we do not call it
+    from time import sleep  # noqa: PLC0415, TID251  as it is now; we do not call it
 
     functional.sleep = sleep
