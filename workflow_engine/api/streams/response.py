@@ -1,6 +1,7 @@
 """EventStream: the answer that does not end, as plain ASGI: one task beside the connection's own, and no thread."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from workflow_engine.api.streams.frames import opening
 from workflow_engine.api.streams.hub import Hub
 from workflow_engine.api.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 _HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -38,6 +41,10 @@ class EventStream(Response):
             await _send(send, opening(self._hub.retry_seconds, stream.reached))
             await self._feed(stream, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:
+            if not stream.is_over:
+                raise
+            logger.info("a client that does not read was given up as the process ends")
         finally:
             watching.cancel()
             self._hub.close(stream)
