@@ -1,5 +1,6 @@
 """Batches, cancels, signals, dead letters and schedules by HTTP."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -80,6 +81,18 @@ def test_a_run_is_cancelled_once_and_asking_again_changes_nothing(http: httpx.Cl
     told = http.get(f"/v1/runs/{run}/events", params={"limit": 1_000}).json()["items"]
     (cancelling,) = [each for each in told if each["name"] == "run.cancelling"]
     assert (cancelling["data"]["reason"], cancelling["data"]["actor"]) == ("withdrawn", "ada")
+
+
+@pytest.mark.parametrize("number", [1, 1_000])
+def test_a_batch_takes_the_same_statements_whatever_its_size(
+    http: httpx.Client, statements_of: Callable[[], int], number: int
+) -> None:
+    batch(http, {"workflow": "orders", **ORDER})
+    statements_of()
+
+    assert batch(http, *[{"workflow": "orders", **ORDER}] * number).status_code == 201
+
+    assert statements_of() <= 2
 
 
 def test_a_run_that_has_ended_is_not_cancelled(http: httpx.Client, run: str, walk: Walk) -> None:
