@@ -39,9 +39,14 @@ class Caller:
         """Tell whether they have a scope; ``admin`` has all."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether every namespace is theirs."""
+        return ANY_NAMESPACE in self.namespaces
+
     def sees(self, namespace: str) -> bool:
         """Tell whether a namespace is one of theirs."""
-        return ANY_NAMESPACE in self.namespaces or namespace in self.namespaces
+        return self.sees_all or namespace in self.namespaces
 
     def namespace(self, named: str | None, default: str) -> str:
         """Return the namespace of a request: the one it names, the caller's only one, or ``default``.

@@ -23,7 +23,7 @@ class Worker(BaseModel):
     started_at: datetime
     heartbeat_at: datetime
     silent_seconds: float
-    steps_held: int = Field(description="Steps it runs.")
+    steps_held: int | None = Field(description="Steps it runs, of all namespaces; null for who may not see them all.")
     alive: bool = Field(description="False: it was silent for longer than its lease; its steps are given to others.")
 
 
@@ -34,12 +34,16 @@ def list_workers(request: Request, asked: Reading, limit: Limit = FIFTY, cursor:
     place = parse_cursor("workers", cursor, str)
     known = sorted(asked.client.workers(), key=lambda each: each.id)
     behind = [each for each in known if place is None or each.id > place[0]]
-    shown = [name for name in Worker.model_fields if name != "alive"]
+    shown = [name for name in Worker.model_fields if name not in {"alive", "steps_held"}]
+    sees_all = asked.caller.sees_all
     return page_of(
         behind[:limit],
         limit,
         lambda each: Worker.model_construct(
-            None, **{name: getattr(each, name) for name in shown}, alive=each.silent_seconds < lease
+            None,
+            **{name: getattr(each, name) for name in shown},
+            steps_held=each.steps_held if sees_all else None,
+            alive=each.silent_seconds < lease,
         ),
         question="workers",
         place=lambda last: [last.id],
