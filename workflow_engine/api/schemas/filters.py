@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -24,6 +25,7 @@ class _Common(BaseModel):
     agent: Name | None = None
     initiator: Name | None = None
     correlation_id: Name | None = None
+    rerun_of: UUID | None = Field(default=None, description="The id of the run of which they do a part again.")
     idempotency_key: Name | None = None
     schedule: Name | None = Field(default=None, description="The name of the schedule that they are occurrences of.")
     title: Name | None = Field(default=None, description="Text that the title has in it, whatever the case.")
