@@ -9,6 +9,7 @@ from kombu import Connection, Queue
 from tests.acceptance import flows
 from tests.fixtures.stages import StageMaker
 from tests.support.processes import Stage, event_names, wait_for_all
+from workflow_engine.celery_app.app import create_app
 
 
 @pytest.mark.parametrize("pool", ["threads", "gevent"])
@@ -80,6 +81,17 @@ def test_a_queue_of_rabbitmq_has_priorities_unless_others_have_made_it(rabbitmq_
 
     assert wait_for_all([low, critical]) == ["succeeded"] * 2
     assert stage.traced(step="top")[0].run_id == (low if existing else critical).id
+
+
+@pytest.mark.rabbitmq
+def test_nobody_waits_until_rabbitmq_has_confirmed_an_event(rabbitmq_url: str) -> None:
+    app = create_app(rabbitmq_url, "postgresql://nobody@127.0.0.1:1/none", "none")
+
+    with app.connection_for_write() as one, app.connection_for_write() as other, app.events.Dispatcher(one) as events:
+        channels = [events.producer.channel, other.default_channel]
+        names = [channel.basic_publish.__name__ for channel in channels]
+
+    assert names == ["_basic_publish", "basic_publish_confirm"]
 
 
 @pytest.mark.rabbitmq

@@ -17,7 +17,11 @@ _BROKER_CONNECTIONS = 1_000
 """kombu's limit of 10 is too low for a gevent pool, whose greenlets acknowledge at the same time."""
 
 _REDIS_TRANSPORT = "workflow_engine.celery_app.transport:Transport"
-_AMQP = "workflow_engine.celery_app.queues:StandingAMQP"
+
+_ON_RABBITMQ = {
+    "amqp": "workflow_engine.celery_app.queues:StandingAMQP",
+    "events": "workflow_engine.celery_app.task_events:UnconfirmedEvents",
+}
 
 
 def create_app(broker_url: str, database_url: str, queue: str, *, priorities: bool = True) -> Celery:
@@ -30,7 +34,7 @@ def create_app(broker_url: str, database_url: str, queue: str, *, priorities: bo
         priorities: whether the queues that it makes on RabbitMQ have any; those of Redis always have.
     """
     is_amqp = _is_amqp(broker_url)
-    app = Celery("workflow_engine", amqp=_AMQP if is_amqp else None)
+    app = Celery("workflow_engine", **(_ON_RABBITMQ if is_amqp else {}))
     app.conf.update(
         broker_url=broker_url,
         result_backend=f"wfe+{database_url}",
