@@ -1,8 +1,8 @@
 """Celery's task events over RabbitMQ, sent without waiting for the broker to confirm each.
 
 Our apps have ``confirm_publish``, for steps. Of events, which Flower shows, one may be lost. And whoever sends one
-holds a lock that every task of the worker needs for its own: under gevent, where a confirmation was missed now and then, the
-worker stood still.
+holds a lock that every task of the worker needs for its own: under gevent, where a confirmation was missed now and
+then, the worker stood still.
 """
 
 from typing import Any
