@@ -1,6 +1,10 @@
 """The pages with code, in parts: a part is a file of tests, and each file is run by one process."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
+
+import pytest
 
 from tests.support.doc_blocks import ROOT, Reader, blocks_of
 
@@ -8,6 +12,22 @@ _PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").
 WITH_CODE = [page for page in _PAGES if any(block.is_code for block in blocks_of(page))]
 HOW_TO = [page for page in WITH_CODE if page.parent.name == "how-to"]
 OTHERS = [page for page in WITH_CODE if page not in HOW_TO]
+_PARTS: Final = 4
+_LONG: Final = {
+    "deadlines",
+    "find-and-manage-runs",
+    "schedules",
+    "tracing",
+    "wait",
+    "why-does-my-run-not-move",
+}
+"""Guides with dozens of commands, or with waits: the long suite follows them."""
+
+
+def part_of_the_guides(number: int) -> Iterator[Any]:
+    """Yield the guides of a part as parameters of a test."""
+    for page in HOW_TO[number::_PARTS]:
+        yield pytest.param(page, marks=[pytest.mark.slow] if page.stem in _LONG else [], id=name_of(page))
 
 
 def name_of(page: Path) -> str:

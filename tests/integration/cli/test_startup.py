@@ -71,7 +71,7 @@ def test_every_command_has_a_help_of_its_own() -> None:
 def test_the_shell_completes_commands(tmp_path: Path) -> None:
     ended = wfe_process(cwd=tmp_path, _WFE_COMPLETE="bash_complete", COMP_WORDS="wfe w", COMP_CWORD="1")
 
-    assert ended.out.split() == ["plain,workflows", "plain,worker", "plain,workers"]
+    assert ended.out.split() == ["plain,workflows", "plain,worker", "plain,workers", "plain,webhooks"]
 
 
 def test_the_version_is_told() -> None:

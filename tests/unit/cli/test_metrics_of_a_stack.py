@@ -7,11 +7,12 @@ import pytest
 from workflow_engine.cli.stack import Specification, _services
 
 MEASURED = ("worker", "coordinator", "relay")
+"""The API tells its metrics at its own address."""
 
 
 def ports(metrics_port: int | None) -> dict[str, str | None]:
     wanted = Specification(folder=Path("data"), workflows=(), metrics_port=metrics_port)
-    services = _services(wanted, Path("ready"), "http://127.0.0.1:5555")
+    services = _services(wanted, Path("ready"), "http://127.0.0.1:5555", "http://127.0.0.1:8000")
     return {service.name: service.env.get("WFE_METRICS_PORT") for service in services}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.scraping import Page, scrape
 from workflow_engine.errors import ConfigurationError
+from workflow_engine.metrics import api as api_instruments
 from workflow_engine.metrics import instruments
 from workflow_engine.metrics import readiness as readiness_instruments
 from workflow_engine.metrics.instrument import Instrument, Kind
@@ -90,7 +91,7 @@ def test_a_declaration_is_whole(instrument: Instrument) -> None:
 
 
 def test_every_declared_instrument_is_in_the_table_once() -> None:
-    modules = (instruments, readiness_instruments)
+    modules = (instruments, readiness_instruments, api_instruments)
     declared = {each for module in modules for each in vars(module).values() if isinstance(each, Instrument)}
 
     assert sorted(declared, key=lambda each: each.name) == sorted(INSTRUMENTS, key=lambda each: each.name)
