@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 4
 RUNS ?= 1000
 MINUTES ?= 20
 BROKERS ?= valkey redis rabbitmq

@@ -47,6 +47,7 @@ def happen(store: Store, number: int) -> None:
         )
 
 
+@pytest.mark.slow
 def test_each_event_is_recorded_once_though_relays_are_killed(own_store: Store, start_relay: StartRelay) -> None:
     relay = start_relay(own_store.database.url)
     for kill in range(3):

@@ -99,6 +99,7 @@ def test_a_receiver_gets_the_signed_events_of_a_run_in_order(
         assert each.headers["webhook-signature"] == signed
 
 
+@pytest.mark.slow
 def test_what_a_receiver_refuses_three_times_is_a_dead_letter_and_is_sent_when_requeued(
     stage: Stage, start_relay: StartRelay, receiver: HttpServer, tmp_path: Path
 ) -> None:

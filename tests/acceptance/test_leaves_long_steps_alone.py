@@ -2,6 +2,8 @@
 
 from threading import Event
 
+import pytest
+
 from tests.acceptance import flows
 from tests.fixtures.stages import StageMaker
 from tests.support.checker import check
@@ -12,6 +14,7 @@ LONGER_THAN_A_LOOK = 4.5
 """Seconds; a worker looks for claims it does not run every fifth heartbeat, and here believes them after one second."""
 
 
+@pytest.mark.slow
 def test_a_step_that_runs_long_is_not_taken_for_a_forgotten_claim(new_stage: StageMaker) -> None:
     with new_stage(lease_seconds=30) as stage:
         leave_alone(stage)

@@ -144,6 +144,7 @@ def test_a_hundred_thousand_events_survive_five_killed_relays(place: Place) -> N
     check_deliveries(place, kills=5)
 
 
+@pytest.mark.slow
 def test_a_relay_that_was_frozen_past_its_lease_stops_and_moves_nothing(place: Place) -> None:
     """The frozen one wakes in the middle of a batch, which another one has delivered since."""
     frozen = place.start_relay("Slow")

@@ -12,6 +12,7 @@ from tests.support.processes import Stage, event_names, wait_for_all
 from workflow_engine.celery_app.app import create_app
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["threads", "gevent"])
 def test_a_pool_without_processes_runs_a_mix_of_fifty(lonely_stage: Stage, pool: str) -> None:
     stage = lonely_stage

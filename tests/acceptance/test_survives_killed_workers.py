@@ -100,6 +100,7 @@ def test_a_killed_host_loses_no_step_of_those_it_ran_and_those_it_had_fetched(lo
     assert all(set(count_completions(run).values()) == {1} for run in runs)
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_in_good_order_finishes_what_it_runs(lonely_stage: Stage) -> None:
     stage = lonely_stage
     worker = stage.start_worker("-c1")
@@ -127,6 +128,7 @@ def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing
     assert {path.name for path in stage.folder.glob("once-*")} == {f"once-{point}" for point in POINTS}
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_frozen_longer_than_its_lease_changes_nothing_when_it_goes_on(lonely_stage: Stage) -> None:
     stage = lonely_stage
     stage.start_coordinator()

@@ -113,6 +113,7 @@ def test_every_line_of_a_worker_and_a_coordinator_is_json_and_those_of_handlers_
     assert "stopping (SIGTERM)" in {line["message"] for line in coordinator.lines}
 
 
+@pytest.mark.slow
 def test_a_worker_tells_of_a_lost_pool_process_in_json(place: Stage, start: Callable[..., Process]) -> None:
     worker = start("worker", "--concurrency", "1")
     start("coordinator")

@@ -260,6 +260,7 @@ def test_a_killed_workers_port_is_free_though_a_pool_process_still_runs_a_step(p
     os.kill(remaining, 0)
 
 
+@pytest.mark.slow
 def test_a_second_process_on_a_taken_port_says_so_and_ends(place: Stage, start: Callable[..., Process]) -> None:
     port = start("coordinator").url().split(":")[2].removesuffix("/metrics")
 
@@ -367,6 +368,7 @@ def otlp(receiver: Receiver) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_instruments_are_pushed_where_otlp_is_asked_for(
     place: Stage, start: Callable[..., Process], receiver: Receiver
 ) -> None:

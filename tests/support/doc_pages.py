@@ -1,6 +1,5 @@
 """The pages with code, in parts: a part is a file of tests, and each file is run by one process."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,20 +13,28 @@ HOW_TO = [page for page in WITH_CODE if page.parent.name == "how-to"]
 OTHERS = [page for page in WITH_CODE if page not in HOW_TO]
 _PARTS: Final = 4
 _LONG: Final = {
+    "authentication",
+    "change-a-run-by-hand",
+    "dead-letters",
     "deadlines",
     "find-and-manage-runs",
+    "live-events",
+    "operate",
     "schedules",
     "tracing",
     "wait",
+    "webhooks",
     "why-does-my-run-not-move",
 }
 """Guides with dozens of commands, or with waits: the long suite follows them."""
 
 
-def part_of_the_guides(number: int) -> Iterator[Any]:
-    """Yield the guides of a part as parameters of a test."""
-    for page in HOW_TO[number::_PARTS]:
-        yield pytest.param(page, marks=[pytest.mark.slow] if page.stem in _LONG else [], id=name_of(page))
+def part_of_the_guides(number: int) -> list[Any]:
+    """Return the guides of a part as parameters of a test."""
+    return [
+        pytest.param(page, marks=[pytest.mark.slow] if page.stem in _LONG else [], id=name_of(page))
+        for page in HOW_TO[number::_PARTS]
+    ]
 
 
 def name_of(page: Path) -> str:

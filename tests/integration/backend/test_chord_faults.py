@@ -54,6 +54,7 @@ def test_a_worker_killed_between_commit_and_body_leaves_the_chord_to_another(
     assert here.traced("body") == 1
 
 
+@pytest.mark.slow
 def test_a_part_over_its_hard_time_limit_fails_its_chord(here: Canvas) -> None:
     with here.worker("--pool", "prefork", "--concurrency", "1"):
         slow = here.tasks.slow.s(1, 60).set(time_limit=1)
@@ -63,6 +64,7 @@ def test_a_part_over_its_hard_time_limit_fails_its_chord(here: Canvas) -> None:
             result.get(timeout=SECONDS)
 
 
+@pytest.mark.slow
 def test_a_part_that_kills_its_process_fails_its_chord_if_it_is_not_to_run_again(here: Canvas) -> None:
     with here.worker("--pool", "prefork", "--concurrency", "1", CANVAS_ACKS_LATE="0"):
         result = chord([here.tasks.dies.s(), here.tasks.same.s(2)])(here.tasks.total.s())
@@ -115,6 +117,7 @@ def test_messages_sent_twice_count_once(here: Canvas) -> None:
     assert here.traced("body") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.redis  # RabbitMQ has no visibility timeout
 def test_a_part_that_outlives_its_visibility_timeout_counts_once(here: Canvas) -> None:
     with here.worker("--pool", "threads", "--concurrency", "8", CANVAS_VISIBILITY="1"):

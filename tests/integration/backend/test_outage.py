@@ -71,6 +71,7 @@ def test_a_message_is_not_acknowledged_before_its_result_is_stored(
         assert result.get(timeout=SECONDS) >= 2
 
 
+@pytest.mark.slow
 def test_a_wait_survives_an_outage(here: Canvas, server: EmbeddedPostgres) -> None:
     task_id = str(uuid4())
     here.app.backend.mark_as_started(task_id)

@@ -51,6 +51,7 @@ def test_a_demo_that_is_kept_stays_until_ctrl_c(start: Callable[..., Command]) -
         assert (folder / "logs" / "worker.log").exists()
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_interrupted_leaves_nothing(tmp_path: Path, start: Callable[..., Command]) -> None:
     private = tmp_path / "tmp"
     private.mkdir()

@@ -61,6 +61,7 @@ def test_a_workflow_that_the_subscribers_file_misspells_is_told_of_before_anythi
     assert ended.err.startswith(f"warning: {file}: subscribers.audit.workflows: {said}\nerror: ")
 
 
+@pytest.mark.slow
 def test_data_outlives_a_killed_one_and_nothing_else_does(nowhere: Path, start: Callable[..., Command]) -> None:
     project = nowhere / "project"
     project.mkdir()
