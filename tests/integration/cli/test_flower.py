@@ -85,9 +85,9 @@ def test_flower_takes_its_login_from_the_environment(dev: Dev, start: Callable[.
 
 
 def test_without_flower_a_run_has_no_link_to_it(dev: Dev, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = wfe("runs", "list", "--limit", "1", "--json").json or [submitted()]
     monkeypatch.setenv("WFE_DATABASE_URL", dev.attached.database_url)
     monkeypatch.setenv("WFE_BROKER_URL", dev.attached.broker_url)
-    run = wfe("runs", "list", "--limit", "1", "--json").json or [submitted()]
 
     assert wfe("runs", "show", run[0]["id"], "--json").json["links"] == {}
     monkeypatch.setenv("WFE_FLOWER_URL", "https://flower.example/")
