@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import redis
 
 from tests.support.doc_blocks import ROOT, Reader, blocks_of
+from tests.support.matrix import BROKER_URL
 
 _PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_CODE = [page for page in _PAGES if any(block.is_code for block in blocks_of(page))]
@@ -43,7 +45,10 @@ def name_of(page: Path) -> str:
 
 
 def follow(page: Path, folder: Path, *, database_url: str, broker_url: str) -> None:
-    """Do what a page says, in order, as a reader would."""
+    """Do what a page says, in order, as a reader would; nothing is left in the broker of what other pages said."""
+    if BROKER_URL is None:  # one of our own
+        with redis.Redis.from_url(broker_url) as broker:
+            broker.flushdb()
     with Reader(folder, database_url=database_url, broker_url=broker_url) as reader:
         for block in blocks_of(page):
             reader.follow(block)

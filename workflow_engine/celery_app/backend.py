@@ -117,8 +117,8 @@ class DurableBackend(PollingBackend):
                 self._finish_part(request, state, exc, store=store_result, traceback=traceback)
                 request = Context({**vars(request), "chord": None})  # it is counted
             super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
-            if request is not None:
-                self._fail_rest(request.chain, state, exc)
+            # What a worker says of a task it does not know has no chain.
+            self._fail_rest(getattr(request, "chain", None), state, exc)
 
     def mark_as_revoked(
         self,

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from celery import chord
 from celery.app.task import Context
-from celery.exceptions import BackendGetMetaError, BackendStoreError, Reject
+from celery.exceptions import BackendGetMetaError, BackendStoreError, NotRegistered, Reject
+from celery.utils.objects import Bunch
 
 from tests.integration.backend.canvas_app import create_app
 from tests.integration.backend.running import Canvas, canvas, create_tables, url_of, wait_until
@@ -95,6 +96,17 @@ def test_a_question_is_answered_with_an_error_before_long(here: Canvas, server: 
             here.app.backend.get_task_meta(str(uuid4()))
     finally:
         server.start()
+
+
+def test_a_task_that_a_worker_does_not_know_has_failed_and_the_worker_goes_on(here: Canvas) -> None:
+    """As Celery's consumer says it: with less of a request than usual."""
+    unknown = Bunch(
+        name="no.such.task", chord=None, root_id=None, correlation_id="unknown", reply_to=None, errbacks=None
+    )
+
+    here.app.backend.mark_as_failure("unknown", NotRegistered("no.such.task"), request=unknown)
+
+    assert here.app.AsyncResult("unknown").state == "FAILURE"
 
 
 def test_a_message_is_given_back_when_patience_ends(empty_database: str) -> None:
