@@ -10,11 +10,10 @@ from workflow_engine.model.payload_fields import (
     Payload,
     Personal,
     Public,
+    WhyAsked,
     WorkflowName,
     WorkflowVersion,
 )
-
-_Reason = Annotated[str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")]
 
 
 class RunPaused(Payload):
@@ -25,7 +24,7 @@ class RunPaused(Payload):
     frequency = "when somebody asks, of a run that goes on"
     example: ClassVar = {"reason": "the bank is closed", "actor": "ada@host-1", "running_steps": 1}
 
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor
     running_steps: Annotated[int, Public, Field(description="how many steps were running at that moment")]
 
@@ -39,7 +38,7 @@ class RunResumed(Payload):
     example: ClassVar = {"state": "running", "reason": None, "actor": "ada@host-1"}
 
     state: Annotated[str, Public, Field(description="running; pending, if nothing of it had started")]
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor
 
 
@@ -79,7 +78,7 @@ class RunDeleted(Payload):
     workflow: WorkflowName
     version: WorkflowVersion
     state: Annotated[str, Public, Field(description="how it had ended")]
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor
 
 
@@ -104,7 +103,7 @@ class RunRepeated(Payload):
     rerun_of: Annotated[str, Public, Field(description="the id of the earlier run")]
     step: Annotated[str, Public, Field(description="the step from which on it does everything again")]
     reused: Annotated[int, Public, Field(description="how many results it has taken over")]
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor
 
 

@@ -42,6 +42,7 @@ ErrorMessage = Annotated[
     str, Personal, Field(max_length=MESSAGE_LIMIT, description="the exception's text, cut to that length")
 ]
 Reason = Annotated[str, Personal, Field(max_length=MESSAGE_LIMIT)]
+WhyAsked = Annotated[str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")]
 Actor = Annotated[str | None, Personal, Field(description="who asked, as they said")]
 SubscriberName = Annotated[str, Public, Field(description="the subscriber's name")]
 

@@ -5,16 +5,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from workflow_engine.model.payload_fields import (
-    MESSAGE_LIMIT,
     Actor,
     Payload,
-    Personal,
     Public,
+    WhyAsked,
     WorkflowName,
     WorkflowVersion,
 )
-
-_Reason = Annotated[str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")]
 
 
 class RunRetried(Payload):
@@ -34,7 +31,7 @@ class RunRetried(Payload):
     workflow: WorkflowName
     version: WorkflowVersion
     steps: Annotated[int, Public, Field(description="how many failed steps were retried")]
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor
 
 
@@ -47,7 +44,7 @@ class StepRequeued(Payload):
     example: ClassVar = {"was": "failed", "reason": "the gateway is back", "actor": "ada@host-1"}
 
     was: Annotated[str, Public, Field(description="failed: it was asked for; cancelled: a step asked for had ended it")]
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor
 
 
@@ -71,5 +68,5 @@ class StepDiscarded(Payload):
     frequency = "when somebody asks"
     example: ClassVar = {"reason": "refunded by hand", "actor": "ada@host-1"}
 
-    reason: _Reason
+    reason: WhyAsked
     actor: Actor

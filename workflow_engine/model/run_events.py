@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from workflow_engine.model.payload_fields import (
-    MESSAGE_LIMIT,
     RUN_END_TIMES,
     RUN_TIMES,
     Actor,
@@ -18,6 +17,7 @@ from workflow_engine.model.payload_fields import (
     Public,
     RetriedAt,
     SubmittedAt,
+    WhyAsked,
     WorkflowName,
     WorkflowVersion,
 )
@@ -100,7 +100,7 @@ class RunCancelling(Payload):
     frequency = "at most once a run"
     example: ClassVar = {"reason": "customer withdrew", "actor": "ada", "running_steps": 1}
 
-    reason: Annotated[str | None, Personal, Field(max_length=MESSAGE_LIMIT, description="why, as whoever asked said")]
+    reason: WhyAsked
     actor: Actor
     running_steps: Annotated[int, Public, Field(description="how many steps were running at that moment")]
 
