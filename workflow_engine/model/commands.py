@@ -117,32 +117,30 @@ class DeliverSignal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRun:
-    """Cancel what has not started; give what runs some time to end."""
+class RunCommand:
+    """The run a command is about, why it is given and by whom."""
 
     run_id: RunId
     reason: str | None = None
     actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRun(RunCommand):
+    """Cancel what has not started; give what runs some time to end."""
+
     grace: timedelta | None = None
     """How long a step that runs may go on; None is what the settings say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PauseRun:
+class PauseRun(RunCommand):
     """Start nothing more of a run; let what runs end. The answer: was it going on."""
-
-    run_id: RunId
-    reason: str | None = None
-    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeRun:
+class ResumeRun(RunCommand):
     """Let a paused run go on. The answer: was it paused."""
-
-    run_id: RunId
-    reason: str | None = None
-    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

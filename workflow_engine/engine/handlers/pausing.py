@@ -6,7 +6,7 @@ from workflow_engine.engine import publisher
 from workflow_engine.engine.handlers.scope import Scope
 from workflow_engine.engine.outcome import Outcome
 from workflow_engine.errors import RunEnded, RunNotFound
-from workflow_engine.model.commands import PauseRun, ResumeRun, StepAttempt
+from workflow_engine.model.commands import PauseRun, ResumeRun, RunCommand, StepAttempt
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
 from workflow_engine.store.runs import LockedRun
@@ -51,7 +51,7 @@ def resume_run(command: ResumeRun, scope: Scope) -> Outcome:
     return Outcome(value=True)
 
 
-def _held(command: PauseRun | ResumeRun, scope: Scope) -> tuple[list[HeldStep], LockedRun]:
+def _held(command: RunCommand, scope: Scope) -> tuple[list[HeldStep], LockedRun]:
     held = scope.tx.steps.lock_unfinished(command.run_id)
     run = scope.tx.runs.lock(command.run_id)
     if run is None:
