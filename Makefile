@@ -8,8 +8,11 @@ MINUTES ?= 20
 BROKERS ?= valkey redis rabbitmq
 POOLS ?= prefork threads gevent
 
+# Where the environment forbids it, hundreds of processes would each compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-matrix faults lint format types layers check bench clean
+.PHONY: help setup demo test test-all test-matrix faults lint format types layers check bench bench-check soak clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +55,13 @@ format: setup  ## let ruff put the code in order
 
 bench: setup  ## measure against Celery's own canvas; takes some minutes
 	$(BIN)/python -m benchmarks
+
+bench-check: setup  ## fail if steps have become slower beside Celery's canvas, or cost more statements, commits or messages
+	$(BIN)/python -m benchmarks --only guard --rounds 3
+
+soak: MINUTES = 30
+soak: setup  ## a mixed load for MINUTES=30: fail if memory grows or anything is lost
+	$(BIN)/python -m benchmarks --only soak --minutes $(MINUTES)
 
 clean:  ## remove what the targets made
 	rm -rf $(VENV) .ci-venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis .workflow_engine build dist

@@ -163,8 +163,8 @@ def render_events() -> str:
         "workflow_engine/model/events.py",
         """
         An event is a fact, written in the transaction of the change it tells of: the event exists if and only if the
-        change happened. `run.events()` returns those of a run in order, `wfe events tail` shows them as they come, and
-        subscribers are handed them. Payloads never carry inputs or results.
+        change happened. `run.events()` returns those of a run in order, `run.follow()` and `wfe events tail` tell them
+        as they come, and subscribers are handed them. Payloads never carry inputs or results.
 
         The same as [JSON Schema](events.schema.json) and as an [AsyncAPI document](asyncapi.json); `wfe events schema`
         prints both.

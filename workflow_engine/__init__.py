@@ -41,7 +41,8 @@ from workflow_engine.errors import (
 
 if TYPE_CHECKING:
     from workflow_engine.api_step import ApiRequest, ApiStepHandler
-    from workflow_engine.bootstrap import AsyncClient, Client, Engine, install
+    from workflow_engine.bootstrap.clients import AsyncClient, Client
+    from workflow_engine.bootstrap.engine import Engine, install
     from workflow_engine.client.handle import RunHandle
     from workflow_engine.config import Settings
     from workflow_engine.definitions.context import StepContext
@@ -61,9 +62,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "ApiRequest": "api_step",
     "ApiStepHandler": "api_step",
-    "AsyncClient": "bootstrap",
-    "Client": "bootstrap",
-    "Engine": "bootstrap",
+    "AsyncClient": "bootstrap.clients",
+    "Client": "bootstrap.clients",
+    "Engine": "bootstrap.engine",
     "EventRecord": "model.records",
     "FailurePolicy": "definitions.policies",
     "Plan": "plan.plan",
@@ -79,7 +80,7 @@ _HOMES = {
     "Subscriber": "relay.subscriber",
     "Workflow": "definitions.workflow",
     "compile_plan": "plan.compiler",
-    "install": "bootstrap",
+    "install": "bootstrap.engine",
 }
 
 __all__ = [

@@ -42,6 +42,14 @@ def lonely_stage(new_stage: StageMaker) -> Iterator[Stage]:
 
 
 @pytest.fixture
+def sending_stage(new_stage: StageMaker) -> Iterator[Stage]:
+    """As a lonely one; its workers send every step, so that there are messages to lose."""
+    with new_stage(kept_steps=0) as made:
+        yield made
+        check(made)
+
+
+@pytest.fixture
 def rabbitmq_stage(new_stage: StageMaker, rabbitmq_url: str) -> Iterator[Stage]:
     """A stage on RabbitMQ, without worker and coordinator."""
     with new_stage(broker=rabbitmq_url) as made:

@@ -7,7 +7,7 @@ import pytest
 from tests.acceptance import flows
 from tests.support.processes import Stage, event_names, states, wait_until
 from workflow_engine import Workflow
-from workflow_engine.celery_app import dispatcher
+from workflow_engine.celery_app import messages
 
 
 def test_a_step_is_tried_again_after_a_durable_delay(running: Stage) -> None:
@@ -131,7 +131,7 @@ def test_a_step_that_lingers_fails_and_its_handler_is_told_by_an_exception_where
 def test_a_step_that_ignores_its_timeout_fails_and_its_process_is_killed_where_it_has_one(
     running: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "KILL_GRACE", 0.4)
+    monkeypatch.setattr(messages, "KILL_GRACE", 0.4)
 
     run = running.submit(flows.slow, {"how": "deaf"}).wait(timeout=20)
     running.open_gate(f"{run.id}-over")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from kombu import Connection, Queue
@@ -10,6 +11,7 @@ from tests.acceptance import flows
 from tests.fixtures.stages import StageMaker
 from tests.support.processes import Stage, event_names, wait_for_all
 from workflow_engine.celery_app.app import create_app
+from workflow_engine.celery_app.task_events import PromptReading
 
 
 @pytest.mark.slow
@@ -93,6 +95,31 @@ def test_nobody_waits_until_rabbitmq_has_confirmed_an_event(rabbitmq_url: str) -
         names = [channel.basic_publish.__name__ for channel in channels]
 
     assert names == ["_basic_publish", "basic_publish_confirm"]
+
+
+@pytest.mark.rabbitmq
+def test_nobody_waits_for_rabbitmq_to_say_something_about_events(rabbitmq_url: str) -> None:
+    app = create_app(rabbitmq_url, "postgresql://nobody@127.0.0.1:1/none", "none")
+
+    with app.connection_for_write() as connection, app.events.Dispatcher(connection) as events:
+        PromptReading(None).start(SimpleNamespace(event_dispatcher=events))
+        events.send("worker-heartbeat")
+
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=600)  # which is longer than a test may take
+
+
+@pytest.mark.rabbitmq
+def test_a_gevent_worker_takes_no_pause_between_the_messages_of_rabbitmq(rabbitmq_stage: Stage) -> None:
+    stage = rabbitmq_stage
+    stage.start_worker("--pool", "gevent")
+
+    runs = stage.client.submit_many(flows.diamond, [{"n": number} for number in range(10)])
+    assert wait_for_all(runs) == ["succeeded"] * 10
+
+    starts = stage.rows("SELECT occurred_at FROM events WHERE name = 'step.started' ORDER BY 1")
+    gaps = sorted(later.occurred_at - earlier.occurred_at for earlier, later in pairwise(starts))
+    assert gaps[len(gaps) // 4] < timedelta(milliseconds=50), "Celery would read where nothing comes for 100 ms"
 
 
 @pytest.mark.rabbitmq

@@ -117,8 +117,8 @@ def test_a_worker_that_stops_in_good_order_finishes_what_it_runs(lonely_stage: S
 
 
 @pytest.mark.prefork
-def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing(lonely_stage: Stage) -> None:
-    stage = lonely_stage
+def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing(sending_stage: Stage) -> None:
+    stage = sending_stage
     stage.start_coordinator()
     stage.start_worker("-c2", STAGE_FAULTS=" ".join(POINTS))
 
@@ -126,6 +126,19 @@ def test_processes_killed_at_every_point_of_a_steps_life_lose_and_double_nothing
 
     assert wait_for_all(runs) == ["succeeded"] * 10
     assert {path.name for path in stage.folder.glob("once-*")} == {f"once-{point}" for point in POINTS}
+
+
+@pytest.mark.prefork
+def test_processes_killed_while_they_go_on_in_place_lose_and_double_nothing(lonely_stage: Stage) -> None:
+    stage = lonely_stage
+    points = ["after_claim", "before_commit", "before_ack"]  # before they are done with a message they may send nothing
+    stage.start_coordinator()
+    stage.start_worker("-c2", STAGE_FAULTS=" ".join(points))
+
+    runs = [stage.submit(flows.crashing) for _ in range(10)]
+
+    assert wait_for_all(runs, within=60) == ["succeeded"] * 10
+    assert {path.name for path in stage.folder.glob("once-*")} == {f"once-{point}" for point in points}
 
 
 @pytest.mark.slow
@@ -173,9 +186,9 @@ def test_a_handler_that_was_given_away_does_not_keep_its_place(lonely_stage: Sta
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing(
-    lonely_stage: Stage, point: str
+    sending_stage: Stage, point: str
 ) -> None:
-    stage = lonely_stage
+    stage = sending_stage
     stage.start_coordinator()
     stage.start_worker("-c2", STAGE_FAULTS=point)
 
@@ -188,9 +201,9 @@ def test_a_process_killed_at_one_point_of_a_steps_life_loses_and_doubles_nothing
 @pytest.mark.prefork
 @pytest.mark.parametrize("fault", ["before_publish", "answer_lost", "late_timeout"])
 def test_without_a_coordinator_what_broke_between_commit_and_publish_is_repaired(
-    lonely_stage: Stage, fault: str
+    sending_stage: Stage, fault: str
 ) -> None:
-    stage = lonely_stage
+    stage = sending_stage
     stage.start_worker("-c2", STAGE_FAULTS=fault)
 
     run = stage.submit(flows.crashing)

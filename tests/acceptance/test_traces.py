@@ -220,7 +220,8 @@ def test_a_run_is_one_tree_in_which_no_span_is_twice(story: Story) -> None:
     assert len({span.span_id for span in story.spans}) == len(story.spans)
     assert len({span.trace_id for span in story.spans}) == 1
     number = Counter(span.name for span in story.spans)
-    assert number.pop("apply_async/wfe.step", 0) == (len(ATTEMPTS) if story.instrumented else 0)
+    messages = number.pop("apply_async/wfe.step", 0)
+    assert 0 < messages <= len(ATTEMPTS) if story.instrumented else messages == 0  # a kept step has none
     number.pop("run/wfe.step", 0)  # of the message that came back from the killed process, and was ignored
     assert number.total() == len({"POST /orders", "run", "mine", "GET"}) + len(ATTEMPTS) + len(HANDLED)
 
@@ -244,8 +245,8 @@ def test_each_handler_is_below_its_attempt(story: Story) -> None:
     assert set(handlers) == HANDLED
     for attempt, handler in handlers.items():
         above = by_id[handler.parent_id]
-        if story.instrumented:
-            assert (handler.kind, above.kind, above.name) == (CONSUMER, PRODUCER, "apply_async/wfe.step")
+        if above.name == "apply_async/wfe.step":  # a kept step has no message
+            assert (handler.kind, above.kind, story.instrumented) == (CONSUMER, PRODUCER, True)
             above = by_id[above.parent_id]
         assert above == steps[attempt]
 

@@ -83,6 +83,8 @@ def test_asyncio_callers_submit_wait_and_read(running: Stage) -> None:
         ticking = asyncio.create_task(tick())
         client = AsyncClient(running.settings)
         run = await client.submit(flows.diamond, {"n": 1}, title="from asyncio")
+        told = [event.name async for event in run.follow(timeout=20)]
+        assert (told[0], told[-1]) == ("run.submitted", "run.succeeded")
         await run.wait(timeout=20)
         many = await client.submit_many(flows.diamond, [{"n": number} for number in range(3)])
         await asyncio.gather(*(each.wait(timeout=20) for each in many))

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg import _queries
 
 import workflow_engine
+from workflow_engine.store.hot_steps import completion_statement
+from workflow_engine.store.statements import statement
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow_engine"
@@ -99,12 +102,33 @@ def test_the_public_names_are_these() -> None:
 
 @pytest.mark.parametrize("path", STATEMENTS, ids=name_of)
 def test_a_statement_says_what_it_is_for_and_has_one_caller(path: Path) -> None:
-    calls = [
-        module for module in (PACKAGE / "store").rglob("*.py") if f'statement("{path.stem}")' in module.read_text()
-    ]
+    call = re.compile(rf'statement\("{path.stem}"[,)]')
+    calls = [module for module in (PACKAGE / "store").rglob("*.py") if call.search(module.read_text())]
 
     assert path.read_text().startswith(f"-- {path.name}: ")
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("path", [path for path in STATEMENTS if path.stem != "complete_step"], ids=name_of)
+def test_a_statement_is_so_short_that_psycopg_remembers_how_it_read_it(path: Path) -> None:
+    assert len(statement(path.stem)) <= _queries.MAX_CACHED_STATEMENT_LENGTH
+
+
+@pytest.mark.parametrize("children", [0, 1, 2])
+@pytest.mark.parametrize("follows_child", [None, False, True])
+def test_so_is_each_form_of_a_completion(children: int, follows_child: bool | None) -> None:
+    longest = completion_statement(children, follows_child, hold=True, idle=True)
+
+    assert len(longest) <= _queries.MAX_CACHED_STATEMENT_LENGTH
+
+
+@pytest.mark.parametrize("path", STATEMENTS, ids=name_of)
+def test_a_statement_has_no_text_that_looks_like_a_comment_or_is_laid_out(path: Path) -> None:
+    """Else it would be lost with the comments and the indentation."""
+    for line in path.read_text().splitlines():
+        said, _, _ = line.partition("--")
+        assert said.count("'") % 2 == 0, line
+        assert not any("  " in text for text in said.split("'")[1::2]), line
 
 
 @pytest.mark.parametrize("path", STATEMENTS, ids=name_of)

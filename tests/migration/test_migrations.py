@@ -117,6 +117,13 @@ def allows(database: Database, move: Callable[[psycopg.Connection[object]], None
         "INSERT INTO steps (run_id, position, state, missing) VALUES (gen_random_uuid(), 0, 'ready', 0)",
         "INSERT INTO steps (run_id, position, state, missing) VALUES (gen_random_uuid(), 0, 'running', 0)",
         "INSERT INTO steps (run_id, position, state, missing) VALUES (gen_random_uuid(), 0, 'waiting', -1)",
+        "INSERT INTO steps (run_id, position, state, missing) VALUES (gen_random_uuid(), 0, 'wait', 0)",
+        "INSERT INTO steps (run_id, position, state, missing, finished_at, ready_at) "
+        "VALUES (gen_random_uuid(), 0, 'failed', 0, now(), now())",
+        "INSERT INTO steps (run_id, position, state, missing, finished_at) "
+        "VALUES (gen_random_uuid(), 0, 'waiting', 0, now())",
+        "INSERT INTO steps (run_id, position, state, missing, ready_at) "
+        "VALUES (gen_random_uuid(), 0, 'waiting', 0, now())",
     ],
 )
 def test_a_row_that_makes_no_sense_is_refused(database: Database, broken: str) -> None:

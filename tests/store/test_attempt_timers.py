@@ -81,8 +81,8 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
         text = query.decode() if isinstance(query, bytes) else str(query)
-        if self.connection.info.dbname == database and text.startswith("-- "):
-            names.append(text[3:].partition(".sql")[0])
+        if self.connection.info.dbname == database and text.startswith("/* "):
+            names.append(text[3:].partition(" */")[0])
         return original(self, query, *args, **options)
 
     with monkeypatch.context() as patch:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.recording import RecordingDispatcher, claim, complete, graph
 from workflow_engine import InvalidInput, RunNotFound, RunTimeout, WorkflowNotFound
-from workflow_engine.client import handle
+from workflow_engine.client import run_tail
 from workflow_engine.client.client import WorkflowClient
 from workflow_engine.clock import SystemClock
 from workflow_engine.definitions.registry import Registry
@@ -155,7 +155,7 @@ def test_the_result_is_that_of_the_sinks_which_have_succeeded(
 
 
 def test_a_long_history_is_read_to_its_end(client: WorkflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handle, "EVENTS_PAGE", 7)
+    monkeypatch.setattr(run_tail, "EVENTS_PAGE", 7)
     run = client.submit(graph({f"s{number}": () for number in range(20)}))
 
     events = run.events()

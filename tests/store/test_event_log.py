@@ -74,6 +74,22 @@ def test_every_cause_is_an_earlier_event_of_the_run(
         seen.add(event.event_id)
 
 
+def test_a_retry_is_due_when_its_event_and_its_delay_say(
+    store: Store, processor: Processor, dispatcher: RecordingDispatcher
+) -> None:
+    run_id = submit(processor, graph({"a": ()}))
+    message = dispatcher.take("a")
+    claim(processor, message)
+
+    fail(processor, message, retry_in=timedelta(minutes=5))
+
+    told = log_of(store, run_id)[-1]
+    with store.single() as tx:
+        row = tx.connection.execute("SELECT ready_at FROM steps WHERE run_id = %s", [run_id]).fetchone()
+    assert row is not None
+    assert (told.name, told.occurred_at) == ("step.retrying", row.ready_at - timedelta(minutes=5))
+
+
 def test_an_event_names_the_trace_of_its_submitter(store: Store, processor: Processor) -> None:
     run_id = submit(processor, graph({"a": ()}), traceparent=TRACE)
 

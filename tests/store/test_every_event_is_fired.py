@@ -849,4 +849,12 @@ def test_every_command_class_is_one_of_the_union() -> None:
         if isinstance(each, type) and each.__module__ == commands.__name__
     }
 
-    assert public - COMMANDS == {"StepAttempt", "StepError", "RunInput", "RunCommand", "ScheduleCommand"}
+    assert public - COMMANDS == {
+        "StepAttempt",
+        "StepError",
+        "RunInput",
+        "RunCommand",
+        "ScheduleCommand",
+        "FollowStep",
+        "Onward",
+    }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from workflow_engine.model.pages import Place
 from workflow_engine.model.run_filter import RunOrder, run_filter
 from workflow_engine.store import migration
 from workflow_engine.store.database import Database
+from workflow_engine.store.hot_steps import claim_statement, completion_statement
 from workflow_engine.store.run_questions import RunQuestion
 from workflow_engine.store.run_search import RunSearch
 from workflow_engine.store.statements import _FOLDER, statement
@@ -133,6 +135,13 @@ def nodes(connection: psycopg.Connection[Any], query: str) -> list[dict[str, Any
     return list(walk(row[0][0]["Plan"]))
 
 
+def nodes_met(connection: psycopg.Connection[Any], asked: tuple[str, Any]) -> list[dict[str, Any]]:
+    """Return the nodes of a query's plan with what they did."""
+    query, values = asked
+    row = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}".encode(), values).fetchone()
+    return list(walk(row[0][0]["Plan"]))
+
+
 def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a plan's nodes."""
     yield node
@@ -158,6 +167,27 @@ def test_the_hot_path_finds_its_rows_by_primary_key(history: psycopg.Connection[
 
     assert not sequential(scans)
     assert {index for _, _, index in scans if index} <= {"steps_pkey", "runs_pkey", "plan_steps_pkey", "plans_pkey"}
+
+
+@pytest.mark.parametrize(
+    ("children", "follows_child"),
+    [each for each in product([0, 1, 2], [None, False, True]) if each != (0, True)],
+)
+def test_each_form_of_a_completion_finds_its_rows_by_primary_key(
+    history: psycopg.Connection[Any], children: int, follows_child: bool | None
+) -> None:
+    found = nodes(history, completion_statement(children, follows_child).decode())
+
+    assert {node["Index Name"] for node in found if "Index Name" in node} <= {"steps_pkey", "runs_pkey"}
+    assert len(found) < len(nodes(history, statement("complete_step").decode()))
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_each_form_of_a_claim_finds_its_rows_by_primary_key(history: psycopg.Connection[Any], root: bool) -> None:
+    found = nodes(history, claim_statement(root=root).decode())
+
+    assert {node["Index Name"] for node in found if "Index Name" in node} <= {"steps_pkey", "runs_pkey"}
+    assert len(found) < len(nodes(history, statement("claim_step").decode()))
 
 
 @pytest.mark.parametrize(
@@ -302,12 +332,48 @@ def test_each_page_of_runs_goes_along_an_index_and_sorts_nothing(
     with history.transaction(force_rollback=True):
         history.execute("SET LOCAL enable_bitmapscan = off")  # as Store.in_order does
         asked = questions(history, monkeypatch, lambda tx: RunSearch(tx.connection).page(question, 50))
-        found = [node for query in asked for node in nodes(history, re.sub(UNTYPED, "", query))]
+        found = [node for query, _ in asked for node in nodes(history, re.sub(UNTYPED, "", query))]
 
     assert len(asked) <= 3
     assert index in {node.get("Index Name") for node in found}
     assert not {node.get("Relation Name") for node in found if node["Node Type"] == "Seq Scan"} & GROWING
     assert wanted.keys() & may_sort or not [node for node in found if node["Node Type"] == "Sort"]
+
+
+LONG_BEFORE, LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (RunOrder.NEWEST, {"created_before": LONG_AFTER}),
+        (RunOrder.NEWEST, {"finished_before": LONG_AFTER, "finished_after": LONG_BEFORE}),
+        (RunOrder.OLDEST, {"created_after": LONG_BEFORE}),
+    ],
+    ids=lambda each: "+".join(each) if isinstance(each, dict) else str(each),
+)
+@pytest.mark.parametrize("wanted", [{}, {"states": ["succeeded"]}, {"agent": "agent7"}], ids=["all", "state", "label"])
+def test_a_page_begins_at_its_place_not_at_the_moment_that_the_list_begins_with(
+    history: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    order: RunOrder,
+    said: dict[str, Any],
+    wanted: dict[str, Any],
+) -> None:
+    last = "DESC" if order is RunOrder.OLDEST else "ASC"
+    far = history.execute(f"SELECT created_at, id FROM runs ORDER BY created_at {last} OFFSET 20 LIMIT 1").fetchone()
+    question = RunQuestion(
+        namespace="default",
+        wanted=run_filter(**said, **wanted),
+        order=order,
+        after=Place(moment=far[0], run_id=RunId(str(far[1]))),
+    )
+
+    asked = questions(history, monkeypatch, lambda tx: RunSearch(tx.connection).page(question, 5))
+    walked = [node for each in asked for node in nodes_met(history, each) if "created_at" in node.get("Index Cond", "")]
+
+    assert walked
+    assert sum(node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in walked) < 40, "of some 10,000 runs"
 
 
 UNTYPED = r"::(UUID|VARCHAR|INTEGER|JSONB|TIMESTAMP WITH TIME ZONE)"
@@ -319,7 +385,7 @@ def asks_once_by_index(
     ask: Callable[[Transaction], Any],
     index: str,
 ) -> None:
-    (query,) = questions(history, monkeypatch, ask)
+    ((query, _),) = questions(history, monkeypatch, ask)
     scans = planned(history, re.sub(UNTYPED, "", query))
 
     assert index in {used for _, _, used in scans}
@@ -328,15 +394,15 @@ def asks_once_by_index(
 
 def questions(
     history: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, ask: Callable[[Transaction], Any]
-) -> list[str]:
-    """Return what is asked of the database."""
-    asked: list[str] = []
+) -> list[tuple[str, Any]]:
+    """Return what is asked of the database, and with which values."""
+    asked: list[tuple[str, Any]] = []
     original = psycopg.Cursor.execute
 
-    def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+    def execute(self: Any, query: Any, values: Any = None, **options: Any) -> Any:
         if self.connection is history:  # not a coordinator of other tests
-            asked.append(query.decode())
-        return original(self, query, *args, **options)
+            asked.append((query.decode(), values))
+        return original(self, query, values, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", execute)

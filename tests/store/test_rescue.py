@@ -39,7 +39,7 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
         text = query.decode() if isinstance(query, bytes) else str(query)
-        if self.connection.info.dbname == name and text.startswith("-- "):
+        if self.connection.info.dbname == name and text.startswith("/* "):
             queries.append(text)
         return original(self, query, *args, **options)
 

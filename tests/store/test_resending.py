@@ -1,15 +1,17 @@
 """A step whose message is gone is sent again, a backlog never, each time after twice as long."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.support.recording import RecordingDispatcher, claim, fail, graph, key, submit
+from tests.support.recording import A_CLAIM, WORKER, RecordingDispatcher, claim, fail, graph, key, submit
 from workflow_engine import Workflow
+from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.resender import BATCH, ResendService
-from workflow_engine.model.commands import ProcessReadiness
+from workflow_engine.model.commands import CompleteStep, FollowStep, Onward, ProcessReadiness
 from workflow_engine.store.transaction import Store
 
 AGE = timedelta(seconds=30)
@@ -39,6 +41,17 @@ def two(*queues: str | None) -> Workflow:
     for number, queue in enumerate(queues):
         workflow.step(name=f"s{number}", queue=queue)(lambda ctx: None)
     return workflow
+
+
+def go_on(processor: Processor, message: Dispatch, step: str) -> Dispatch:
+    """Complete a step as a worker does that goes on with another one; return the message that this one has not."""
+    plan = processor.plan(message.plan_id)
+    position = plan.positions[step]
+    follow = FollowStep(position=position, worker_id=WORKER, worker_name="w")
+    onward = Onward(follow=follow, kept=frozenset(range(len(plan))))
+    answer = processor.execute(CompleteStep(**key(message), result="null", seconds=0.1, claim=A_CLAIM, onward=onward))
+    assert answer.following is not None
+    return replace(message, step=step, position=position)
 
 
 def sent(store: Store, step: str, *, ago: float) -> None:
@@ -129,6 +142,44 @@ def test_in_a_busy_queue_only_what_was_overtaken_is_sent_again(
     resend.run_once()
 
     assert [message.step for message in broker.sent] == again
+
+
+@pytest.mark.parametrize("sibling", [False, True])
+def test_what_a_worker_went_on_with_overtakes_nobody(store: Store, sibling: bool) -> None:
+    """It was in no queue: that it was claimed a moment after it was free says nothing of those that wait in one."""
+    broker = Queues()
+    processor, resend = on(store, broker)
+    submit(processor, two("busy", "busy"))
+    submit(processor, graph({"first": (), "kept": ("first",), "sibling": ("first",)}, queue="busy"))
+    message = broker.take("first")
+    claim(processor, message)
+    kept = go_on(processor, message, "kept")
+    if sibling:
+        go_on(processor, kept, "sibling")
+    broker.sent.clear()
+    for step, ago in {"s0": 90, "s1": 85, "first": 80, "kept": 5, "sibling": 5}.items():
+        sent(store, step, ago=ago)
+
+    resend.run_once()
+
+    assert not broker.sent
+
+
+def test_what_was_sent_again_overtakes_nobody(store: Store) -> None:
+    """Its first message may have been claimed: it was sent before the others, though its row has a later time."""
+    broker = Queues()
+    processor, resend = on(store, broker)
+    submit(processor, two("busy", "busy", "busy"))
+    with store.single() as tx:
+        tx.connection.execute("UPDATE steps SET resends = 1 WHERE position = 2")
+    claim(processor, broker.take("s2"))
+    broker.sent.clear()
+    for step, ago in {"s0": 90, "s1": 85, "s2": 5}.items():
+        sent(store, step, ago=ago)
+
+    resend.run_once()
+
+    assert not broker.sent
 
 
 def test_a_backlog_that_is_merely_slow_is_sent_once(store: Store) -> None:

@@ -12,9 +12,11 @@ import pytest
 from tests.fixtures.database import new_database
 from workflow_engine.client.run_lists import RunLists
 from workflow_engine.errors import InvalidInput
-from workflow_engine.ids import new_run_id
+from workflow_engine.ids import RunId, new_run_id
+from workflow_engine.model.pages import Place, as_cursor
 from workflow_engine.model.records import RunRecord, RunSummary
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState
+from workflow_engine.model.run_filter import RunOrder, run_filter
 from workflow_engine.store import migration, run_search
 from workflow_engine.store.database import Database
 from workflow_engine.store.transaction import Store
@@ -151,6 +153,19 @@ def walk(lists: RunLists, limit: int, most_pages: int, **wanted: Any) -> list[st
     raise AssertionError("the list has no end")
 
 
+def statements_sent(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return where each statement is noted that is sent from here on."""
+    sent: list[object] = []
+    original = psycopg.Cursor.execute
+
+    def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
+        sent.append(query)
+        return original(self, query, *args, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", execute)
+    return sent
+
+
 @pytest.mark.parametrize(("look", "few"), [(4_000, 1_000), (10, 5)], ids=["usual", "short walks"])
 @pytest.mark.parametrize(("wanted", "fits"), FILTERS, ids=lambda each: str(each) if isinstance(each, dict) else "")
 def test_the_pages_of_a_filter_have_each_run_that_fits_once_in_order(
@@ -168,6 +183,71 @@ def test_the_pages_of_a_filter_have_each_run_that_fits_once_in_order(
 
     assert walk(lists, 40, RUNS, **wanted) == expected
     assert walk(lists, 90, RUNS, order="oldest", **wanted) == expected[::-1]
+
+
+A_WHILE = timedelta(seconds=20)
+WITHIN = {"created_after": MINUTE - A_WHILE, "created_before": MINUTE}
+ENDED_WITHIN = {"finished_after": MINUTE - A_WHILE, "finished_before": MINUTE}
+OF_A_TIME: list[dict[str, Any]] = [
+    {"created_before": MINUTE},
+    {"created_after": MINUTE},
+    WITHIN,
+    {"finished_before": MINUTE},
+    ENDED_WITHIN,
+    {"created_before": MINUTE - A_WHILE, "finished_before": MINUTE, "states": ["failed", "succeeded"]},
+    {**WITHIN, **ENDED_WITHIN, "tags": ["eu"]},
+    {**WITHIN, "workflow": "flow_1"},
+]
+
+
+def fits_time(run: RunRecord, wanted: dict[str, Any]) -> bool:
+    """Return whether a run fits a filter of ``OF_A_TIME``, as anybody would say it."""
+    long_ago, far_off = BEGIN - timedelta(days=1), BEGIN + timedelta(days=1)
+    is_finished_said = "finished_after" in wanted or "finished_before" in wanted
+    return (
+        wanted.get("created_after", long_ago) <= run.created_at < wanted.get("created_before", far_off)
+        and (run.finished_at is not None or not is_finished_said)
+        and (
+            not is_finished_said
+            or wanted.get("finished_after", long_ago) <= run.finished_at < wanted.get("finished_before", far_off)
+        )
+        and (run.state in wanted["states"] if "states" in wanted else True)
+        and set(wanted.get("tags", [])) <= set(run.tags)
+        and run.workflow == wanted.get("workflow", run.workflow)
+    )
+
+
+def places(everything: list[RunRecord]) -> list[Place]:
+    """Return places all over the list: behind runs, between them, at the moments of the filters, beyond both ends."""
+    moments = [MINUTE + timedelta(seconds=away) for away in (-120, -60, -20, -19.5, 0, 0.5, 20, 120)]
+    there = [Place(moment=run.created_at, run_id=run.id) for run in everything[::20]]
+    ends = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+    return there + [Place(moment=moment, run_id=RunId(run_id)) for moment in moments for run_id in ends]
+
+
+@pytest.mark.parametrize("order", RunOrder)
+@pytest.mark.parametrize("wanted", OF_A_TIME, ids="+".join)
+def test_a_page_of_a_time_goes_on_from_any_place_with_what_is_behind_it(
+    lists: RunLists,
+    everything: list[RunRecord],
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: dict[str, Any],
+    order: RunOrder,
+) -> None:
+    is_newest = order is RunOrder.NEWEST
+    fitting = [run for run in (everything if is_newest else everything[::-1]) if fits_time(run, wanted)]
+    question = run_filter(**wanted).question("default", order)
+    sent = statements_sent(monkeypatch)
+
+    for place in places(everything):
+        here = (place.moment, place.run_id)
+        behind = [run.id for run in fitting if is_newest == ((run.created_at, run.id) < here)]
+        behind = [run_id for run_id in behind if run_id != place.run_id]
+        page = lists.page(limit=1_000, order=order, cursor=as_cursor(place, question), **wanted)
+
+        assert [run.id for run in page.items] == behind, place
+        assert len(sent) <= 5
+        sent.clear()
 
 
 def test_a_run_is_found_by_its_key_its_own_correlation_id_and_its_schedule(
@@ -189,14 +269,8 @@ def test_a_run_is_found_by_its_key_its_own_correlation_id_and_its_schedule(
 def test_a_page_costs_at_most_five_statements(
     lists: RunLists, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
 ) -> None:
-    sent: list[object] = []
-    original = psycopg.Cursor.execute
+    sent = statements_sent(monkeypatch)
 
-    def execute(self: Any, query: Any, *args: Any, **options: Any) -> Any:
-        sent.append(query)
-        return original(self, query, *args, **options)
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", execute)
     lists.page(limit=10, **wanted)
 
     assert 3 <= len(sent) <= 5, "the beginning and the end of a transaction, and one to three questions"

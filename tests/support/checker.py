@@ -9,11 +9,12 @@ from typing import Any, Final, Protocol
 
 from tests.support.processes import Stage, Traced
 from workflow_engine.model.run import FINAL_RUN_STATES, RUN_STATE_AFTER, RUN_TRANSITIONS, RunState, run_state_after
-from workflow_engine.model.step import FINAL_STEP_STATES, STEP_STATE_AFTER, STEP_TRANSITIONS, StepState
+from workflow_engine.model.step import FINAL_STEP_STATES, STEP_STATE_AFTER, STEP_TRANSITIONS, StepState, StepTrigger
 from workflow_engine.plan.plan import Plan
 
 _RUN_MOVES: Final = {(before, after) for (before, _), after in RUN_TRANSITIONS.items()}
-_STEP_MOVES: Final = {(before, after) for (before, _), after in STEP_TRANSITIONS.items()}
+_STEP_MOVES: Final = {(before, after) for (before, by), after in STEP_TRANSITIONS.items() if by is not StepTrigger.KEEP}
+"""A kept step's row goes from waiting to running at once; its events tell that it was dispatched, and started."""
 _ATTEMPT_ENDS: Final = frozenset({"step.completed", "step.retrying", "step.lost", "step.failed"})
 _ENDS_OF_SOME: Final = frozenset({"step.cancelled", "step.resolved"})
 """Those that end an attempt if they name one."""
@@ -96,16 +97,21 @@ def find_problems(
     """
     histories = read(source) if histories is None else histories
     for history in histories:
-        check_run(history)
-        for step in history.steps:
-            check_step(history, step)
-            check_attempts(history, step)
-            check_dead_letters(history, step)
-            if not may_lack(history, claims_may_be_lost):
-                check_claims(history, step)
-        check_order(history)
-        check_repetitions(history)
+        check_history(history, claims_may_be_lost=claims_may_be_lost)
     return [problem for history in histories for problem in history.problems] + list(find_leftovers(source))
+
+
+def check_history(history: History, *, claims_may_be_lost: bool | Collection[str] = False) -> None:
+    """Note in a history what is wrong with it."""
+    check_run(history)
+    for step in history.steps:
+        check_step(history, step)
+        check_attempts(history, step)
+        check_dead_letters(history, step)
+        if not may_lack(history, claims_may_be_lost):
+            check_claims(history, step)
+    check_order(history)
+    check_repetitions(history)
 
 
 def may_lack(history: History, claims: bool | Collection[str]) -> bool:

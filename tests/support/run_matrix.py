@@ -27,8 +27,10 @@ SUITE: Final = ("tests/acceptance", "tests/integration/backend", "tests/integrat
 WITHOUT_WORKERS: Final = (
     "tests/acceptance/test_audits_everything.py",
     "tests/acceptance/test_every_broker_and_pool.py",
+    "tests/acceptance/test_further_guides.py",
     "tests/acceptance/test_guides.py",
     "tests/acceptance/test_lets_in_who_has_a_token.py",
+    "tests/acceptance/test_more_guides.py",
     "tests/acceptance/test_other_guides.py",
     "tests/acceptance/test_readme.py",
     "tests/acceptance/test_relay_outlives_a_crash.py",

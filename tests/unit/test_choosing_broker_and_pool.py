@@ -6,7 +6,7 @@ import sys
 
 from tests.support.matrix import pool_of
 from tests.support.processes import ROOT
-from tests.support.run_matrix import Outcome, read_counts
+from tests.support.run_matrix import WITHOUT_WORKERS, Outcome, read_counts
 
 OUTPUT = """
 ...F.s
@@ -59,3 +59,11 @@ def test_a_row_of_the_table_has_what_pytest_counted() -> None:
 
     assert not outcome.is_good
     assert outcome.row().split() == ["valkey", "x", "threads", "317", "5", "36", "1", "576"]
+
+
+def test_the_matrix_leaves_out_all_that_follow_a_page_of_the_documentation() -> None:
+    files = (ROOT / "tests/acceptance").glob("test_*.py")
+    following = {str(file.relative_to(ROOT)) for file in files if "tests.support.doc_" in file.read_text()}
+
+    assert following <= set(WITHOUT_WORKERS)
+    assert all((ROOT / path).exists() for path in WITHOUT_WORKERS)

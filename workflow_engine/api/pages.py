@@ -72,7 +72,7 @@ def parse_cursor(question: str, cursor: str | None, *kinds: type[PlacePart]) -> 
         read = urlsafe_b64decode(cursor.encode("ascii"))
         parts: Any = json.loads(read[_DIGEST:]) if read[:_DIGEST] == _digest(question, read[_DIGEST:]) else None
         return tuple(_part(part, kind) for part, kind in zip(parts, kinds, strict=True))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise InvalidInput("cursor", "is none that a page of this list came with") from None
 
 

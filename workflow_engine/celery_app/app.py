@@ -4,11 +4,13 @@ from celery import Celery
 from kombu import Queue
 
 from workflow_engine.celery_app.hooks import WorkerHooks
+from workflow_engine.celery_app.kept_steps import ListenToPool
 from workflow_engine.celery_app.pool_watch import PoolWatch
 from workflow_engine.celery_app.queues import MAX_PRIORITY
 from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.step_backend import StepBackend
 from workflow_engine.celery_app.task import StepTask
+from workflow_engine.celery_app.task_events import PromptReading
 
 _BROKER_PATIENCE = 5.0
 """Seconds to wait for a broker's socket before it counts as down."""
@@ -72,7 +74,10 @@ def install_step_task(app: Celery, runtime: StepRuntime, hooks: WorkerHooks, dat
     backend.runtime = runtime
     task.backend = backend
     app.register_task(task)
+    task.kept_steps = runtime.kept_steps
     app.steps["worker"].add(PoolWatch)
+    app.steps["consumer"].add(PromptReading)
+    app.steps["worker"].add(type("ListenToThisPool", (ListenToPool,), {"kept_steps": runtime.kept_steps}))
     hooks.connect()
 
 

@@ -20,8 +20,8 @@ def requests_at_hand() -> set[Any]:
 
 
 def steps_that_run() -> set[Any]:
-    """Return the requests of the steps that this worker runs."""
-    return {request for request in _copied("active_requests") if is_step(request)}
+    """Return the requests of the steps that this worker runs; one whose process goes on with another is not."""
+    return {request for request in _copied("active_requests") if is_step(request) and not request.is_over}
 
 
 def is_step(request: Any) -> bool:

@@ -1,28 +1,31 @@
 """CeleryDispatcher: sends claimed steps to their queues, each as one message of constant size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, Final
 
-from celery import Celery
+from celery import Celery, signals
 from celery.utils.nodenames import anon_nodename
 from kombu.exceptions import ChannelError
 
-from workflow_engine.celery_app.messages import STEP_TASK, attempt_as_header, task_id
+from workflow_engine.celery_app.copies import Copies, Patterns
+from workflow_engine.celery_app.messages import HEADER, OTHERS, STEP_TASK, step_headers, task_id
 from workflow_engine.celery_app.publishing import NOT_TAKEN, PATIENCE, RETRY_POLICY, PublishingConnections
 from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 from workflow_engine.errors import BrokerUnavailable
-
-KILL_GRACE: Final = 5.0
-"""Seconds between a step's own timeout (an exception in the handler) and the killing of its process."""
 
 _NOT_FOUND: Final = "404"
 """What a broker answers where a queue does not exist."""
 
 _BATCH: Final = 100
 """Messages that travel together."""
+
+_PUBLISHING: Final = (signals.before_task_publish, signals.after_task_publish, signals.task_sent)
+"""What Celery says of each message to whoever listens, and lets them change."""
+
+Send = Callable[[Sequence[Dispatch]], None]
 
 
 class CeleryDispatcher:
@@ -49,6 +52,7 @@ class CeleryDispatcher:
         self._tracing = tracing or Tracing()
         self._patience = patience
         self._connections = PublishingConnections(app, patience)
+        self._patterns = Patterns()
 
     def dispatch(self, steps: Sequence[Dispatch]) -> None:
         """Send each step once.
@@ -60,10 +64,9 @@ class CeleryDispatcher:
         try:
             with self._connections.acquire() as producer:
                 producer.connection.ensure_connection(**RETRY_POLICY)
+                send = self._copying(producer) if self._may_copy(producer, steps) else self._one_by_one(producer)
                 for together in _batches(steps):
-                    with _batch(producer) if len(together) > 1 else nullcontext():
-                        for step in together:
-                            self._send(producer, step)
+                    send(together)
                     sent += len(together)
         except NOT_TAKEN as error:
             # Of a batch that broke, some may have arrived: a step that is sent twice is claimed once.
@@ -97,6 +100,29 @@ class CeleryDispatcher:
         except Exception:
             return False
 
+    def _copying(self, producer: Any) -> Send:
+        return Copies(self._patterns, producer, self._send).send
+
+    def _one_by_one(self, producer: Any) -> Send:
+        def send(steps: Sequence[Dispatch]) -> None:
+            with _batch(producer) if len(steps) > 1 else nullcontext():
+                for step in steps:
+                    self._send(producer, step)
+
+        return send
+
+    def _may_copy(self, producer: Any, steps: Sequence[Dispatch]) -> bool:
+        """Return whether Celery would do nothing for these steps that is left out where one is a copy of another."""
+        return (
+            getattr(producer.channel, "takes_copies", False)
+            and self._patterns.are_worth_copying(steps)
+            and not any(signal.receivers for signal in _PUBLISHING)
+            and not self._app.conf.task_send_sent_event
+            and not self._app.conf.task_compression
+            and all(_is_plain(self._app.amqp.queues[name]) for name in {self._queue(step.queue) for step in steps})
+            and all(self._tracing.leaves_alone(step) for step in steps)
+        )
+
     def _send(self, producer: Any, step: Dispatch) -> None:
         queue = self._queue(step.queue)
         declared = _declared(producer.channel)
@@ -122,38 +148,37 @@ class CeleryDispatcher:
 
 def _message(app: Celery, step: Dispatch) -> Any:
     """Return Celery's message for a step, sent as a part of the chord it feeds, as ``celery.chord`` sends its parts."""
-    group, chord = (None, None) if step.join is None else _chord(step)
-    soft, hard = (None, None) if step.timeout is None else (step.timeout, step.timeout + KILL_GRACE)
-    identifier = task_id(step.run_id, step.step, step.attempt)
+    headers = step_headers(step)
+    hard, soft = headers["timelimit"]
     message = app.amqp.as_task_v2(
-        identifier,
+        headers["id"],
         STEP_TASK,
-        group_id=group,
-        chord=chord,
+        group_id=headers["group"],
+        chord=None if step.join is None else _chord(step, step.join),
         soft_time_limit=soft,
         time_limit=hard,
         root_id=step.run_id,
-        shadow=f"{step.workflow}.{step.step}",
-        argsrepr=f"(run={step.run_id}, step={step.step}, attempt={step.attempt})",
+        shadow=headers["shadow"],
+        argsrepr=headers["argsrepr"],
         kwargsrepr="{}",
         origin=anon_nodename(),
         create_sent_event=app.conf.task_send_sent_event,
     )
-    message.headers.update(attempt_as_header(step.as_attempt))
+    message.headers[HEADER] = headers[HEADER]
+    if step.others:
+        message.headers[OTHERS] = list(step.others)
     return message
 
 
-def _chord(step: Dispatch) -> tuple[str, dict[str, Any]]:
-    group = f"{step.run_id}.{step.join}"
-    body: dict[str, Any] = {
+def _chord(step: Dispatch, body: str) -> dict[str, Any]:
+    return {
         "task": STEP_TASK,
         "args": [],
         "kwargs": {},
-        "options": {"task_id": task_id(step.run_id, step.join or "", 1), "root_id": step.run_id},
+        "options": {"task_id": task_id(step.run_id, body, 1), "root_id": step.run_id},
         "subtask_type": None,
         "immutable": True,
     }
-    return group, body
 
 
 def _declared(channel: Any) -> set[str]:
@@ -163,6 +188,11 @@ def _declared(channel: Any) -> set[str]:
     """
     known: set[str] = channel.__dict__.setdefault("wfe_declared", set())
     return known
+
+
+def _is_plain(queue: Any) -> bool:
+    """Return whether a message goes into this queue alone, and leaves it as it is."""
+    return queue.exchange.type == "direct" and queue.expires is None and not queue.queue_arguments
 
 
 def _broker_priorities(app: Celery) -> tuple[int, ...]:

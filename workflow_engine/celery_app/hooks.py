@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from threading import Event as Flag
 from threading import Thread
 from typing import Any, Final
@@ -13,7 +12,9 @@ from celery import signals
 from workflow_engine.celery_app.at_hand import tasks_at_hand
 from workflow_engine.celery_app.broker_waits import let_others_run
 from workflow_engine.celery_app.evictions import Evictions
+from workflow_engine.celery_app.kept_steps import KeptSteps
 from workflow_engine.celery_app.leases import WorkerLease
+from workflow_engine.celery_app.runtime import ENFORCING_POOLS
 from workflow_engine.celery_app.worker_facts import facts_of, pool_name
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.errors import WorkflowEngineError
@@ -27,12 +28,15 @@ _RECONCILE_EVERY: Final = 5
 class WorkerHooks:
     """Starts and stops with the worker's main process; does nothing in clients and pool processes."""
 
-    def __init__(self, lease: WorkerLease, *, every: timedelta, workflows: Iterable[Workflow] = ()) -> None:
-        """Renew ``lease`` ``every`` so often, and say which workflows the worker has."""
+    def __init__(
+        self, lease: WorkerLease, kept_steps: KeptSteps, *, every: float, workflows: Iterable[Workflow] = ()
+    ) -> None:
+        """Renew ``lease`` ``every`` so many seconds, and say which workflows the worker has."""
         self._lease = lease
+        self._kept_steps = kept_steps
         self._workflows = workflows
         self._every = every
-        self._evictions = Evictions(lease, every=every.total_seconds())
+        self._evictions = Evictions(lease, every=every)
         self._worker: Any = None
         self._stopping = Flag()
         self._thread: Thread | None = None
@@ -51,6 +55,7 @@ class WorkerHooks:
         self._lease.identity.pool = pool_name(instance.pool_cls)
         self._lease.facts = lambda: facts_of(instance, self._workflows)
         self._worker = instance
+        self._kept_steps.open(of_processes=self._lease.identity.pool in ENFORCING_POOLS)
         self._try(self._lease.beat)
 
     def _on_ready(self, **_: Any) -> None:
@@ -61,13 +66,14 @@ class WorkerHooks:
     def _on_shutdown(self, **_: Any) -> None:
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join(timeout=self._every.total_seconds() + 5)
+            self._thread.join(timeout=self._every + 5)
             self._try(self._lease.forget)
 
     def _run(self) -> None:
         beats = 0
-        while not self._stopping.wait(self._every.total_seconds()):
+        while not self._stopping.wait(self._every):
             self._try(self._lease.beat)
+            self._kept_steps.drain()  # what is at hand is also what the pool goes on with
             self._try(lambda: self._evictions.look(self._worker))
             beats += 1
             if beats % _RECONCILE_EVERY == 0:

@@ -23,7 +23,7 @@ class WorkerLease:
     """One worker's lease on the steps it runs."""
 
     def __init__(self, store: Store, processor: Processor, identity: WorkerIdentity) -> None:
-        """Beat through ``store``, which should have a connection of its own."""
+        """Beat through ``store``, which should have a connection of its own, for while every other one is busy."""
         self.identity = identity
         self.facts: Callable[[], WorkerFacts] = WorkerFacts
         """Returns what the worker serves, as it is now."""

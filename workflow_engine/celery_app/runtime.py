@@ -1,19 +1,24 @@
 """StepRuntime: run one attempt of one step inside a Celery worker, and report what came of it."""
 
+import json
 import logging
 import time
 from asyncio import CancelledError
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event as Flag
 from typing import Any, Final, TypeVar
 
 from celery.exceptions import Ignore, Retry
 
+from workflow_engine.celery_app.continuing import LINE, Continuing, Line
+from workflow_engine.celery_app.durations import Durations
 from workflow_engine.celery_app.failures import as_failure, described, for_celery, retry_delay
 from workflow_engine.celery_app.identity import WorkerIdentity
-from workflow_engine.celery_app.messages import attempt_from_request
+from workflow_engine.celery_app.kept_steps import KeptSteps
+from workflow_engine.celery_app.long_steps import LongSteps
+from workflow_engine.celery_app.messages import OTHERS, attempt_from_request, step_headers
 from workflow_engine.celery_app.tracing import Tracing
 from workflow_engine.definitions.context import StepContext
 from workflow_engine.definitions.registry import Registry
@@ -21,6 +26,8 @@ from workflow_engine.definitions.step import Step
 from workflow_engine.definitions.waiting import Wait
 from workflow_engine.definitions.workflow import Workflow
 from workflow_engine.engine.attempt_watch import AttemptWatch
+from workflow_engine.engine.dispatcher import Dispatch
+from workflow_engine.engine.plan_cache import dispatches
 from workflow_engine.engine.processor import Processor
 from workflow_engine.errors import DatabaseUnavailable, StepCancelled
 from workflow_engine.logs import log_context
@@ -28,14 +35,16 @@ from workflow_engine.model.commands import (
     ClaimStep,
     CompleteStep,
     FailStep,
+    FollowStep,
     LoseStep,
+    Onward,
     ReleaseSteps,
     StepAttempt,
     StopStep,
     SuspendStep,
 )
 from workflow_engine.model.json_values import result_as_json
-from workflow_engine.model.records import ClaimedStep
+from workflow_engine.model.records import ClaimedStep, Completion
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.transaction import Store
 
@@ -46,6 +55,7 @@ _WITHOUT_DEFINITION: Final = timedelta(seconds=10)
 """How long a step waits after a worker that does not know its workflow has had it."""
 ENFORCING_POOLS: Final = frozenset({"prefork", "processes", None})
 """Where Celery enforces a step's timeout; None is outside workers."""
+NOT_CONTINUING: Final = Continuing(steps=0, seconds=0.0)
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 """Seconds between tries while PostgreSQL is down."""
 
@@ -57,6 +67,7 @@ class _Running:
     attempt: StepAttempt
     claimed: ClaimedStep
     watch: AttemptWatch
+    line: Line | None = None
     report: CompleteStep | FailStep | StopStep | None = None
 
 
@@ -76,6 +87,7 @@ class StepRuntime:
         store: Store,
         result_limit: int,
         tracing: Tracing | None = None,
+        continuing: Continuing = NOT_CONTINUING,
     ) -> None:
         """Run the steps of the workflows in ``registry``; keep their timers in ``store``."""
         self._processor = processor
@@ -84,6 +96,53 @@ class StepRuntime:
         self._store = store
         self._result_limit = result_limit
         self._tracing = tracing or Tracing()
+        self._continuing = continuing
+        self.kept_steps = KeptSteps()
+        self.durations = Durations()
+        self.long_steps = LongSteps()
+
+    def line(self, request: Mapping[str, Any]) -> Line | None:
+        """Return the line of steps that a message's request begins; None where a message is one step."""
+        if self._continuing.steps == 0 or not self.kept_steps.is_open:
+            return None
+        return Line(self, self._continuing, request)
+
+    def follow(self, position: int, unknown: Iterable[int]) -> FollowStep:
+        """Return what claims a step together with the completion of another one."""
+        return FollowStep(
+            position=position,
+            worker_id=self._identity.id,
+            worker_name=self._identity.name,
+            unknown=tuple(unknown),
+        )
+
+    def headers(self, attempt: StepAttempt, traceparent: str | None) -> dict[str, Any]:
+        """Return what the headers of a kept step's message would say of it; ``traceparent`` is of the submitter."""
+        (step,) = self._dispatches([attempt], None, traceparent)
+        headers = step_headers(step)
+        with self._tracing.sending(step, headers):
+            return headers
+
+    def send(
+        self, attempts: Sequence[StepAttempt], priority: int | None = None, traceparent: str | None = None
+    ) -> None:
+        """Send steps of one run that this process does not go on with after all."""
+        steps = self._dispatches(attempts, priority, traceparent)
+        until_committed(lambda: self._processor.send(steps))
+
+    def send_others(self, request: Mapping[str, Any]) -> None:
+        """Send the steps that share a message with another one, where a message is one step."""
+        if others := request.get(OTHERS):
+            of = attempt_from_request(request)
+            self.send([replace(of, position=position, attempt=1) for position in others])
+
+    def _dispatches(
+        self, attempts: Sequence[StepAttempt], priority: int | None, traceparent: str | None
+    ) -> tuple[Dispatch, ...]:
+        of = attempts[0]
+        plan = until_committed(lambda: self._processor.plan(of.plan_id))
+        free = [(attempt.position, attempt.attempt) for attempt in attempts]
+        return dispatches(plan, of.plan_id, of.run_id, free, priority, traceparent)
 
     def run(self, request: Any) -> Any:
         """Run the attempt that a message names and return its result, as JSON values.
@@ -96,8 +155,9 @@ class StepRuntime:
         """
         attempt = attempt_from_request(request)
         plan, workflow, step = self._definition(attempt)
-        claimed = self._claim(attempt)
-        running = _Running(attempt, claimed, self._watch(attempt, plan))
+        line = getattr(request, LINE, None)
+        claimed = (line and line.take_claimed()) or self._claim(attempt)
+        running = _Running(attempt, claimed, self._watch(attempt, plan), line)
         until_committed(running.watch.begin)
         request.wfe_running = running
         with self._tracing.handling(attempt, plan, claimed.claim, self._identity.name):
@@ -115,9 +175,12 @@ class StepRuntime:
         command = running.report if running else None
         if command is None:
             command = self._failure(attempt_from_request(request), error or RuntimeError("no outcome"))
-        until_committed(lambda: self._processor.execute(command))
+        answer = until_committed(lambda: self._processor.execute(command))
         if running:
             running.watch.end()
+            if running.line is not None and isinstance(command, CompleteStep) and isinstance(answer, Completion):
+                plan = self._processor.plan(running.attempt.plan_id)
+                running.line.completed(plan, running.claimed, answer, command.onward)
 
     def revoke(self, request: Any, reason: str) -> None:
         """End an attempt whose task somebody revoked: its step fails, whether it had begun or not."""
@@ -173,11 +236,13 @@ class StepRuntime:
             raise Ignore("the run was cancelled") from None
         except (Exception, SystemExit, KeyboardInterrupt, CancelledError) as error:
             self._raise_failure(running, step, error)
+        seconds, line = time.perf_counter() - started, running.line
         running.report = CompleteStep(
             **_key(attempt),
             result=text,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             claim=claimed.claim,
+            onward=Onward() if line is None else line.onward(attempt.position, plan, workflow, text, seconds),
         )
         return result
 
@@ -217,7 +282,7 @@ class StepRuntime:
             namespace=workflow.namespace,
             step=step.name,
             attempt=attempt.attempt,
-            input=workflow.parse_input(claimed.input),
+            input=workflow.parse_input(json.loads(claimed.input)),
             results={plan[position].name: result for position, result in claimed.results.items()},
             correlation_id=claimed.claim.correlation_id,
             _heartbeat=lambda: _check_current(running.watch),

@@ -60,12 +60,16 @@ class Tracing:
         )
         return span
 
+    def leaves_alone(self, step: Dispatch) -> bool:
+        """Return whether nothing is added to a step's message."""
+        return step.traceparent is None and not self._is_on()
+
     def sending(self, step: Dispatch, headers: dict[str, Any]) -> AbstractContextManager[None]:
         """Name the attempt's span in a message's headers; while the block runs, be in it.
 
         What instruments Celery makes its own span of the sending, below the attempt's, and names that one instead.
         """
-        if step.traceparent is None and not self._is_on():
+        if self.leaves_alone(step):
             return _NOTHING
         context = step_context(step.run_id, step.traceparent, step.step, step.attempt)
         context = self._sampled(context, step.run_id)

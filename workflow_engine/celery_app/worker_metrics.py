@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import signals
 
 from workflow_engine.celery_app.at_hand import requests_at_hand, tasks_at_hand
+from workflow_engine.celery_app.kept_steps import KeptSteps
 from workflow_engine.celery_app.leases import WorkerLease
 from workflow_engine.celery_app.messages import STEP_TASK
 from workflow_engine.engine.circuit_breaker import CircuitBreaker
@@ -31,11 +32,13 @@ class WorkerMetrics:
     def __init__(
         self,
         lease: WorkerLease,
+        kept_steps: KeptSteps,
         open_metrics: Callable[[], "Metrics | None"],
         circuits: Sequence[CircuitBreaker] = (),
     ) -> None:
         """Measure into what ``open_metrics`` returns, once the worker is ready; also this process's ``circuits``."""
         self._lease = lease
+        self._kept_steps = kept_steps
         self._circuits = circuits
         self._open_metrics = open_metrics
         self._metrics: Metrics | None = None
@@ -56,7 +59,7 @@ class WorkerMetrics:
             **circuit_gauges(self._circuits),
             instruments.WORKER_UP: lambda: [(1, {"worker": self._lease.identity.name})],
             instruments.WORKER_STEPS_AT_HAND: lambda: [(len(tasks_at_hand()), {})],
-            instruments.WORKER_TASKS_RECEIVED: lambda: _by_kind(self._received),
+            instruments.WORKER_TASKS_RECEIVED: lambda: _by_kind(self._count_received()),
             instruments.WORKER_TASKS_FINISHED: lambda: _by_kind(self._count_finished()),
             instruments.WORKER_POOL_SIZE: self._pool_size,
             instruments.WORKER_HEARTBEAT_AGE: self._heartbeat_age,
@@ -79,9 +82,13 @@ class WorkerMetrics:
         if self._metrics is not None:
             self._metrics.close()
 
+    def _count_received(self) -> Counter[str]:
+        """Those that came with messages, and those that the pool went on with."""
+        return self._received + Counter({_STEP: self._kept_steps.count})
+
     def _count_finished(self) -> Counter[str]:
         """A task that comes just now is not at hand yet, so what was counted once stays counted."""
-        received = Counter(self._received)
+        received = self._count_received()
         at_hand = Counter(_kind(request) for request in requests_at_hand())
         self._finished |= received - at_hand
         return self._finished

@@ -11,9 +11,10 @@ from rich.text import Text
 from workflow_engine.cli.actor import own_name
 from workflow_engine.cli.output import console, describe_error, is_interactive, length, print_rich, state, yielding
 from workflow_engine.cli.stack import Stack
-from workflow_engine.cli.tracking import LOOK_SECONDS, StepLine, Track
+from workflow_engine.cli.tracking import StepLine, Track
 from workflow_engine.cli.watching import bar
 from workflow_engine.client.client import WorkflowClient
+from workflow_engine.client.run_tail import LOOK_SECONDS
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.attaching import settings_here
 from workflow_engine.cli.process import present, start_logging
 from workflow_engine.config import Settings

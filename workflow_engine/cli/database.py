@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 from alembic.util import CommandError
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.attaching import settings_here
 from workflow_engine.cli.failures import FAILURE
 from workflow_engine.cli.output import as_json_option, as_values, print_json

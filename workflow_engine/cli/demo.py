@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 from rich.text import Text
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.acts import Act, Performance, show_acts
 from workflow_engine.cli.examples import MODULES, load_examples
 from workflow_engine.cli.failures import INTERRUPTED, Failure, one_line

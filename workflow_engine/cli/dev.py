@@ -5,7 +5,7 @@ from time import monotonic
 
 import click
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.failures import one_line
 from workflow_engine.cli.output import print_facts
 from workflow_engine.cli.stack import Specification, Stack

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.attaching import settings_here
 
 

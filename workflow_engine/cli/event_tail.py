@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import WrongUsage, one_line
 from workflow_engine.cli.following import Follower, Past, past_events

@@ -1,6 +1,6 @@
 """The app of ``wfe flower``: it looks at the broker and at results, and imports no workflow."""
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.logs import configure_logging
 
 _engine = Engine(application_name="wfe flower")

@@ -41,8 +41,10 @@ def present(file: Path | None) -> Iterator[None]:
     if file is None:
         yield
         return
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        file.write_text(f"{os.getpid()}\n")
+        unfinished.write_text(f"{os.getpid()}\n")
+        unfinished.replace(file)  # at once: nobody who sees the file finds it empty
         yield
     finally:
         file.unlink(missing_ok=True)

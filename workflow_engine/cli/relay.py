@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.attaching import settings_here
 from workflow_engine.cli.process import run_until_signal, start_logging
 from workflow_engine.config import Settings

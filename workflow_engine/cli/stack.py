@@ -10,7 +10,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any, Final
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.api import require_api
 from workflow_engine.cli.flower import choose_port, port_at_hand, require_flower
 from workflow_engine.config import Settings

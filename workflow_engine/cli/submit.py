@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.actor import own_name
 from workflow_engine.cli.engines import engine_here
 from workflow_engine.cli.failures import FAILURE

@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.output import console, is_interactive, print_json_line
 from workflow_engine.client.batch import BATCH_LIMIT, RunToSubmit
 from workflow_engine.client.handle import RunHandle

@@ -3,17 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from threading import Event as Flag
-from time import monotonic
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from workflow_engine.client.handle import RunHandle
-from workflow_engine.errors import RunTimeout
 from workflow_engine.model.records import EventRecord, RunRecord, StepRecord
 from workflow_engine.model.step import FINAL_STEP_STATES, STEP_STATE_AFTER, StepState
-
-LOOK_SECONDS: Final = 0.1
-"""Between two looks at a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +50,18 @@ class StepLine:
 
 
 class Track:
-    """One run, kept up to date by ``look``."""
+    """One run, kept up to date by ``looks``."""
 
     def __init__(self, run: RunHandle) -> None:
-        """Start from nothing; the first ``look`` tells the past."""
+        """Start from nothing; the first look tells the past."""
         self.run = run
-        self.record: RunRecord = run.record
+        self.tail = run.tail()
         self._lines = {step.name: StepLine(name=step.name) for step in run.steps()}
-        self._last_event = 0
+
+    @property
+    def record(self) -> RunRecord:
+        """The run's row at the last look."""
+        return self.tail.record
 
     @property
     def steps(self) -> Sequence[StepLine]:
@@ -77,28 +75,18 @@ class Track:
 
     def look(self) -> list[EventRecord]:
         """Read what is new; return the events."""
-        self.record = self.run.record  # first: what ended the run is in the log by then
-        news: list[EventRecord] = []
-        while found := self.run.events(after=self._last_event):
-            self._last_event = found[-1].position or 0
-            news += found
+        return self._taken(self.tail.look())
+
+    def looks(self, timeout: float | None = None) -> Iterator[list[EventRecord]]:
+        """Look again and again until the run has ended; yield what was new each time.
+
+        Raises:
+            RunTimeout: it had not ended after ``timeout`` seconds; it goes on.
+        """
+        return map(self._taken, self.tail.looks(timeout))
+
+    def _taken(self, news: list[EventRecord]) -> list[EventRecord]:
         for event in news:
             if event.step is not None:
                 self._lines[event.step] = self._lines[event.step].after(event)
         return news
-
-
-def looks(track: Track, timeout: float | None = None) -> Iterator[list[EventRecord]]:
-    """Look again and again until the run has ended; yield what was new each time.
-
-    Raises:
-        RunTimeout: it had not ended after ``timeout`` seconds; it goes on.
-    """
-    deadline = None if timeout is None else monotonic() + timeout
-    while True:
-        yield track.look()
-        if track.record.is_final:
-            return
-        if deadline is not None and monotonic() >= deadline:
-            raise RunTimeout(track.run.id, track.record.state, timeout or 0.0)
-        Flag().wait(LOOK_SECONDS)

@@ -23,7 +23,7 @@ from workflow_engine.cli.output import (
     state,
     yielding,
 )
-from workflow_engine.cli.tracking import StepLine, Track, looks
+from workflow_engine.cli.tracking import StepLine, Track
 from workflow_engine.client.handle import RunHandle
 from workflow_engine.model.durations import duration
 from workflow_engine.model.records import EventRecord, StepRecord
@@ -62,7 +62,7 @@ def follow(run: RunHandle, timeout: float | None = None) -> RunState:
     if is_interactive():
         _follow_live(track, timeout)
     else:
-        for news in looks(track, timeout):
+        for news in track.looks(timeout):
             for line in filter(None, map(change_line, news)):
                 print_text(line)
     return _tell_outcome(track)
@@ -71,7 +71,7 @@ def follow(run: RunHandle, timeout: float | None = None) -> RunState:
 def follow_as_json(run: RunHandle, timeout: float | None = None) -> RunState:
     """Print each event of a run as a line of JSON until it ends; return how it did."""
     track = Track(run)
-    for news in looks(track, timeout):
+    for news in track.looks(timeout):
         for event in news:
             print_json_line(as_values(event))
     return track.record.state
@@ -107,7 +107,7 @@ def run_as_json(run: RunHandle) -> dict[str, Any]:
 
 def _follow_live(track: Track, timeout: float | None) -> None:
     with Live(console=console(), auto_refresh=False) as live:
-        for _ in looks(track, timeout):
+        for _ in track.looks(timeout):
             live.update(_picture(track, live.console.height), refresh=True)
 
 

@@ -4,7 +4,7 @@ import sys
 
 from celery import Celery
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.failures import as_failure, report
 from workflow_engine.errors import WorkflowEngineError
 from workflow_engine.logs import configure_logging

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.cli.attaching import settings_here, settings_if_any
 from workflow_engine.cli.canvas import draw_canvas
 from workflow_engine.cli.output import as_json_option, drawing_width, moment, print_json, print_table, print_text

@@ -1,7 +1,7 @@
 """The same clients for asyncio: each call runs in a thread, so that no event loop ever waits for a database."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -70,6 +70,12 @@ class AsyncRunHandle:
     async def events(self, after: int = 0) -> list[EventRecord]:
         """Return the run's events, oldest first."""
         return await asyncio.to_thread(self._handle.events, after)
+
+    async def follow(self, timeout: float | None = None) -> AsyncIterator[EventRecord]:
+        """Yield the run's events until it has ended; see ``RunHandle.follow``."""
+        events = self._handle.follow(timeout)
+        while (event := await asyncio.to_thread(next, events, None)) is not None:
+            yield event
 
     async def explain(self) -> Explanation:
         """Return why the run does not move, or how it ended; errors as ``RunHandle.explain``."""

@@ -1,13 +1,14 @@
 """RunHandle: one run, as its submitter sees it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from threading import Event as Flag
 from time import monotonic
 from typing import Any, Final, Self
 
 from workflow_engine.client.lifecycle import Lifecycle
+from workflow_engine.client.run_tail import RunTail, read_events
 from workflow_engine.engine.explainer import Explainer
 from workflow_engine.engine.handlers.retrying import Retried
 from workflow_engine.engine.processor import Processor
@@ -26,8 +27,6 @@ from workflow_engine.store.transaction import Store
 _FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.25
 """Seconds between two looks at a run that somebody waits for: quick at first, then sparing."""
 GROWTH: Final = 1.5
-EVENTS_PAGE: Final = 10_000
-"""Events that one query reads."""
 
 
 class RunHandle:
@@ -129,14 +128,36 @@ class RunHandle:
             return tx.views.count_steps(self.id)
 
     def events(self, after: int = 0) -> list[EventRecord]:
-        """The run's events, oldest first; ``after`` is the ``position`` of the last one you have."""
-        found: list[EventRecord] = []
+        """The run's events, oldest first; ``after`` is the ``position`` of the last one you have.
+
+        While a run moves, an event may be seen after one with a later position; ``follow`` leaves none out.
+        """
         with self._store.single() as tx:
-            while page := tx.views.events_of(self.id, found[-1].position or 0 if found else after, EVENTS_PAGE):
-                found += page
-                if len(page) < EVENTS_PAGE:
-                    break
-        return found
+            return read_events(tx.views, self.id, after)
+
+    def follow(self, timeout: float | None = None) -> Iterator[EventRecord]:
+        """The run's events, each once: those there are, then those that come, until the run has ended.
+
+        Those of one step come in order, and so do all as a rule. Looks ten times a second.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            RunTimeout: it had not ended by then; it goes on.
+            RunNotFound: it is not there.
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        for news in self.tail().looks(timeout):
+            yield from news
+
+    def tail(self) -> RunTail:
+        """What is new of the run at each look, for those who want to do something between two looks.
+
+        Raises:
+            RunNotFound: it is not there.
+        """
+        return RunTail(self.id, self._store, self.record)
 
     def explain(self) -> Explanation:
         """Why the run does not move, or how it ended: for the run, and for each step that has not succeeded.

@@ -95,6 +95,24 @@ class Settings(ApiSettings):
         le=2_592_000,
         description="How long nothing of a run may move before it counts as stale, unless its workflow says otherwise.",
     )
+    kept_steps: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="With how many steps a worker's process may go on by itself, without the broker, before others "
+        "have their turn; 0 sends every step.",
+    )
+    kept_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=3_600,
+        description="For how long a worker's process may go on by itself; the step at hand is always finished.",
+    )
+    kept_siblings: bool = Field(
+        default=True,
+        description="Whether a process also keeps siblings whose functions it has seen to be short (5 ms), and sends "
+        "others several to a message. Behind one that takes long after all, they are sent to others after 0.25 s.",
+    )
     loss_limit: int = Field(
         default=3, ge=0, le=100, description="How often a step may take its worker with it before it fails."
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 from celery import Celery
 
-from workflow_engine.bootstrap import Engine
+from workflow_engine.bootstrap.engine import Engine
 from workflow_engine.celery_app.app import create_app
 from workflow_engine.celery_app.broker_facts import facts_of_broker
 from workflow_engine.config import Settings

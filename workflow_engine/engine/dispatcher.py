@@ -32,6 +32,17 @@ class Dispatch:
     join_position: int | None
     traceparent: str | None = None
     """The trace context of whoever submitted the run, if it had one."""
+    others: tuple[int, ...] = ()
+    """Steps of the same run that are sent with it, their first attempts: its worker runs them after it."""
+
+    @property
+    def attempts(self) -> list[StepAttempt]:
+        """All that it hands over."""
+        others = [
+            StepAttempt(plan_id=self.plan_id, run_id=self.run_id, position=position, attempt=1)
+            for position in self.others
+        ]
+        return [self.as_attempt, *others]
 
     @property
     def as_attempt(self) -> StepAttempt:

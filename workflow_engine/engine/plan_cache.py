@@ -1,14 +1,16 @@
 """Plans by id, read once by each process; a plan never changes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from workflow_engine.engine import publisher
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.ids import RunId
-from workflow_engine.plan.plan import Plan
+from workflow_engine.plan.plan import Plan, PlannedStep
 from workflow_engine.store.arrays import integer_array, text_array
+from workflow_engine.store.hot_steps import PlannedWrite
 from workflow_engine.store.plans import RegisteredPlan
-from workflow_engine.store.steps import PlannedWrite
+from workflow_engine.store.runs import RootSteps
 from workflow_engine.store.transaction import Store, Transaction
 
 
@@ -19,6 +21,7 @@ class PlanCache:
         """Start empty."""
         self._plans: dict[int, Plan] = {}
         self._writes: dict[tuple[int, int], PlannedWrite] = {}
+        self._roots: dict[int, RootSteps] = {}
 
     def keep(self, registered: RegisteredPlan) -> None:
         """Remember a plan that was just registered or read."""
@@ -44,22 +47,47 @@ class PlanCache:
             self._writes[plan_id, position] = write
         return write
 
+    def root_steps(self, plan_id: int, source: Transaction) -> RootSteps:
+        """Return what is stored about the roots of each of a plan's runs, made the first time."""
+        roots = self._roots.get(plan_id)
+        if roots is None:
+            roots = self._roots[plan_id] = _root_steps(self.get(plan_id, source))
+        return roots
+
+
+def _root_steps(plan: Plan) -> RootSteps:
+    return RootSteps(
+        names=plan.names(plan.roots),
+        dispatched=[
+            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data for root in plan.roots
+        ],
+        sinks=len(plan.sinks),
+    )
+
 
 def _planned_write(plan: Plan, position: int) -> PlannedWrite:
     step = plan[position]
-    queues = [(plan[child].name, plan[child].queue) for child in step.children]
     return PlannedWrite(
         step=step.name,
         is_root=step.is_root,
         is_sink=step.is_sink,
+        children_at_most=min(len(step.children), 2),
         parents=integer_array(step.parents),
-        children=integer_array(step.children),
-        child_names=text_array(name for name, _ in queues),
-        child_dispatched=text_array(
-            publisher.step_dispatched(name, 1, queue, "step_completed").data for name, queue in queues
-        ),
+        children=_children([plan[child] for child in step.children]),
         run_started=publisher.run_started(plan.workflow, plan.version).data,
     )
+
+
+def _children(steps: Sequence[PlannedStep]) -> dict[str, Any]:
+    names = [step.name for step in steps]
+    payloads = [publisher.step_dispatched(step.name, 1, step.queue, "step_completed").data for step in steps]
+    if len(steps) == 1:
+        return {"child": steps[0].position, "child_name": names[0], "child_data": payloads[0]}
+    return {
+        "children": integer_array(step.position for step in steps),
+        "child_names": text_array(names),
+        "children_data": text_array(payloads),
+    }
 
 
 def dispatches(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.background import Background
 from workflow_engine.engine.dispatcher import Dispatch, Dispatcher, NotDispatched
+from workflow_engine.engine.gathering import Finish, Gathering
 from workflow_engine.engine.handlers import deadline as deadline_handlers
 from workflow_engine.engine.handlers import deleting as deleting_handlers
 from workflow_engine.engine.handlers import pausing as pause_handlers
@@ -67,6 +68,7 @@ class Processor:
         self._room = room
         self._background = background
         self._plans = PlanCache()
+        self._gathering = Gathering(self._handle, self._store_together, Finish(self.send, self._announcer.announce))
 
     def execute(self, command: Command) -> Any:
         """Handle a command in one transaction, then send what it set free; return the command's answer.
@@ -74,6 +76,8 @@ class Processor:
         Raises:
             DatabaseUnavailable: nothing was changed.
         """
+        if isinstance(command, commands.SubmitRun):
+            return self._gathering.submit(command)
         outcome, told = self._handle(command)
         self.send(outcome.dispatches)
         self._announcer.announce(told)
@@ -143,7 +147,7 @@ class Processor:
         try:
             self._dispatcher.dispatch(dispatches)
         except NotDispatched as error:
-            attempts = [dispatch.as_attempt for dispatch in error.undelivered]
+            attempts = [attempt for dispatch in error.undelivered for attempt in dispatch.attempts]
             self.execute(ReleaseSteps(attempts=attempts, reason=error.reason, retry_in=error.retry_in))
 
     def _handle(self, command: Command) -> tuple[Outcome, Told]:
@@ -161,6 +165,12 @@ class Processor:
             return handler(command, scope), scope.told
 
         return self._store.transact(work)
+
+    def _store_together(self, submits: Sequence[commands.SubmitRun]) -> tuple[Outcome, Told]:
+        """Store runs without idempotency keys by one statement, which commits by itself."""
+        with self._store.single() as tx:
+            scope = self._scope(tx)
+            return submitting_handlers.submit_runs(submits, scope), scope.told
 
     def _scope(self, tx: Transaction) -> Scope:
         told = Told(wanted=self._announcer.wanted)

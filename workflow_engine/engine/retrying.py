@@ -6,8 +6,8 @@ from typing import Any
 
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
+from workflow_engine.store.hot_steps import Settle
 from workflow_engine.store.retrying import LockedStep
-from workflow_engine.store.steps import Settle
 
 _ENDED_BY_A_FAILURE = frozenset({StepState.SKIPPED, StepState.CANCELLED})
 

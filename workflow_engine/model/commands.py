@@ -48,6 +48,29 @@ class ClaimStep(StepAttempt):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowStep:
+    """Claim the first attempt of another step of the run, for the worker that completes one."""
+
+    position: int
+    worker_id: str
+    worker_name: str
+    unknown: tuple[int, ...] = ()
+    """Those of its parents whose results the worker does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onward:
+    """What the worker that completes a step means to do with what it sets free."""
+
+    follow: FollowStep | None = None
+    """With what it goes on at once, if it is to be had then; the answer says whether it is."""
+    kept: frozenset[int] = frozenset()
+    """Steps with which it goes on later: they are not sent."""
+    short: frozenset[int] = frozenset()
+    """Steps that take so little time that several of them may share a message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteStep(StepAttempt):
     """Record a success and let go of whatever waited for it."""
 
@@ -55,6 +78,7 @@ class CompleteStep(StepAttempt):
     """JSON text."""
     seconds: float
     claim: Claim
+    onward: Onward = Onward()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

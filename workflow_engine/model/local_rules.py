@@ -166,6 +166,8 @@ def _parts_of(text: str) -> dict[str, str]:
         raise InvalidInput("rrule", "would fire more often than once a minute, which no schedule may")
     if parts.get("FREQ") not in _FREQUENCIES:
         raise InvalidInput("rrule", f"FREQ must be one of {', '.join(_FREQUENCIES)}, not {parts.get('FREQ')!r}")
+    if "BYDAY" in parts:
+        _check_days(parts["BYDAY"], 53 if parts["FREQ"] == "YEARLY" and "BYMONTH" not in parts else 5)
     return parts
 
 
@@ -177,6 +179,16 @@ def _check_numbers(name: str, value: str) -> None:
         if not re.fullmatch(f"{sign}[0-9]{{1,3}}", each) or not lowest <= int(each.lstrip("+-")) <= highest:
             backwards = f", or from -{highest} to -{lowest}" if from_the_end else ""
             raise InvalidInput("rrule", f"{name} must be from {lowest} to {highest}{backwards}, not {each!r}")
+
+
+def _check_days(value: str, highest: int) -> None:
+    """Refuse a day of the week that no month or year has so many of: dateutil looks for it beyond its tables."""
+    for each in value.split(","):
+        found = re.fullmatch(f"(?:[+-]?([0-9]{{1,2}}))?(?:{'|'.join(_DAYS)})", each)
+        if found is None or not 1 <= int(found[1] or 1) <= highest:
+            raise InvalidInput(
+                "rrule", f"BYDAY must be {', '.join(_DAYS)}, or which of them from 1 to {highest}, as 2MO, not {each!r}"
+            )
 
 
 def _whole(parts: dict[str, str], name: str, limit: int) -> int:

@@ -138,6 +138,15 @@ class AttemptTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAttempt:
+    """An attempt that is followed by another."""
+
+    times: AttemptTimes
+    failed_at: datetime
+    """From here on the delay before the next one is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a worker learns, when it claims an attempt, about the attempt and its run: later events say it again."""
 
@@ -157,10 +166,21 @@ class Claim:
 class ClaimedStep:
     """What a worker needs to run the attempt it has claimed."""
 
-    input: Any
+    input: str
+    """JSON text, of which each handler gets objects of its own."""
     results: Mapping[int, Any]
     """The parents' results, by position."""
     claim: Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowingStep:
+    """The step with which the worker that completed another one goes on: it has claimed its first attempt."""
+
+    position: int
+    times: AttemptTimes
+    results: Mapping[int, Any]
+    """Of the parents whose results the worker did not know, by position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,3 +192,5 @@ class Completion:
     run_priority: int | None
     """The run's own at this moment, if anything was dispatched and it has one."""
     occurred_at: datetime
+    following: FollowingStep | None = None
+    """Claimed together with the completion; it is also one of ``dispatched`` if the completion set it free."""

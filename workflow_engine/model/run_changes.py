@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_engine.definitions.policies import Priority
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.deadlines import Reminders
 from workflow_engine.model.json_values import input_as_json
+from workflow_engine.model.moments import Moment
 from workflow_engine.model.run_options import METADATA_LIMIT, Text, checked
 
 
@@ -25,7 +26,7 @@ class RunChanges(BaseModel):
     """In place of those it has."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Merged into what it has, as RFC 7396 says: null takes a key away."""
-    due_at: AwareDatetime | None = None
+    due_at: Moment | None = None
     """None: at no time."""
     remind_before: Reminders = ()
 

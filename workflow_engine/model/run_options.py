@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,6 +18,7 @@ from workflow_engine.definitions.step import explain_validation
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.deadlines import UNCHANGED, Length, Reminders, Unsaid
 from workflow_engine.model.json_values import input_as_json
+from workflow_engine.model.moments import Moment
 from workflow_engine.model.trace_ids import parse_traceparent
 
 METADATA_LIMIT: Final = 65_536
@@ -79,11 +79,11 @@ class RunOptions(BaseModel):
     initiator: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
     traceparent: Annotated[Text, AfterValidator(_trace_context)] | None = None
     priority: Annotated[int, BeforeValidator(_rank), Field(ge=0, le=3)] | None = None
-    due_at: AwareDatetime | None = None
+    due_at: Moment | None = None
     remind_before: Reminders = ()
     timeout: Length | None = None
-    scheduled_at: AwareDatetime | None = None
-    expires_at: AwareDatetime | None = None
+    scheduled_at: Moment | None = None
+    expires_at: Moment | None = None
 
 
 class CancelOptions(BaseModel):
@@ -121,7 +121,7 @@ class DeadlineOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    due_at: AwareDatetime | None = None
+    due_at: Moment | None = None
     remind_before: Reminders = ()
     actor: Annotated[Text, Field(max_length=200)] | None = None
 

@@ -57,6 +57,8 @@ class StepTrigger(StrEnum):
     DISPATCH = "dispatch"
     HOLD = "hold"
     """Nothing holds it back but that its run is paused."""
+    KEEP = "keep"
+    """The worker that set it free goes on with it at once: dispatched and started in one moment."""
     RELEASE = "release"
     """The broker, or the worker that took the message, could not take the step."""
     START = "start"
@@ -82,6 +84,7 @@ class StepTrigger(StrEnum):
 STEP_TRANSITIONS: Final[Mapping[tuple[StepState, StepTrigger], StepState]] = {
     (StepState.WAITING, StepTrigger.DISPATCH): StepState.DISPATCHED,
     (StepState.WAITING, StepTrigger.HOLD): StepState.READY,
+    (StepState.WAITING, StepTrigger.KEEP): StepState.RUNNING,
     (StepState.WAITING, StepTrigger.SKIP): StepState.SKIPPED,
     (StepState.WAITING, StepTrigger.CANCEL): StepState.CANCELLED,
     (StepState.READY, StepTrigger.DISPATCH): StepState.DISPATCHED,

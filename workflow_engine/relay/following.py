@@ -5,8 +5,9 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Final
 
+from workflow_engine.model.horizon import Horizon
 from workflow_engine.model.records import EventRecord
-from workflow_engine.relay.order import Horizon, place_of
+from workflow_engine.relay.order import place_of
 from workflow_engine.relay.session import Session
 from workflow_engine.relay.tail import FIRST_LOOK, Backoff, Tail
 from workflow_engine.store.channels import Subscription

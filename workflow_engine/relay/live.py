@@ -1,11 +1,11 @@
-"""LiveLog: the event log as it grows, read once for all who watch it live in this process."""
+"""LiveLog: the event log as it grows, read once for all who watch it live in this process; by nobody if nobody does."""
 
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 from typing import Final, Protocol
 
 from workflow_engine.errors import WorkflowEngineError
@@ -43,39 +43,79 @@ class Watcher(Protocol):
 
 
 class LiveLog:
-    """Reads the log from its end on, in a thread of its own, and goes on where it was when the database is back."""
+    """Reads the log from its end on, in a thread of its own, and goes on where it was when the database is back.
+
+    It rests until it is woken, and again once it is told to: reading what nobody watches takes a process that submits
+    many runs as long as submitting them.
+    """
 
     def __init__(self, store: Store, *, poll_seconds: float) -> None:
         """Read from ``store``, of which one connection is held; without a bell, look every ``poll_seconds``."""
         self._store = store
         self._poll_seconds = poll_seconds
         self._stop = Flag()
+        self._pause = Flag()
+        self._awake = Flag()
+        self._lock = Lock()
+        self._is_resting = True
         self._position: int | None = None
         self._initiators: OrderedDict[RunId, str | None] = OrderedDict()
         self._thread: Thread | None = None
 
     def start(self, watcher: Watcher) -> None:
-        """Tell ``watcher`` from now on."""
+        """Tell ``watcher``, from the moment that it wakes us."""
         self._stop.clear()
+        self._awake.clear()
+        self._pause.set()
+        self._is_resting = True
         self._thread = Thread(target=self._run, args=[watcher], name="wfe-live-log", daemon=True)
         self._thread.start()
 
+    def wake(self) -> bool:
+        """Go on reading; return whether it rested: then what is told next is ``begin``, at another place."""
+        with self._lock:
+            rested, self._is_resting = self._is_resting, False
+            self._pause.clear()
+            self._awake.set()
+            return rested
+
+    def rest(self) -> None:
+        """Read no more, until somebody watches again."""
+        self._pause.set()
+
     def stop(self) -> None:
         """Read no more."""
-        self._stop.set()
+        with self._lock:  # or whoever is about to rest would not see it
+            self._stop.set()
+            self._pause.set()
+            self._awake.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._store.database.close()
 
     def _run(self, watcher: Watcher) -> None:
         while not self._stop.is_set():
+            if self._may_rest():
+                self._awake.wait()
+                continue
             try:
                 self._follow(watcher)
+                continue
             except WorkflowEngineError as error:
                 logger.warning("live events wait for the database: %s", error)
             except Exception:
                 logger.exception("reading live events failed; it begins anew")
             self._stop.wait(RECONNECT_SECONDS)
+
+    def _may_rest(self) -> bool:
+        """Return whether nobody watches; what is told of next is then what is new by then."""
+        with self._lock:
+            if not self._pause.is_set() or self._stop.is_set():
+                return False
+            self._is_resting = True
+            self._awake.clear()
+            self._position = None
+            return True
 
     def _follow(self, watcher: Watcher) -> None:
         with self._store.single() as tx, Subscription(self._store.database, EVENTS) as bell:
@@ -85,7 +125,7 @@ class LiveLog:
             else:  # a crash may have forgotten the youngest events
                 self._position = min(self._position, session.head())
             watcher.begin(self._position)
-            for page in onward(session, bell, self._position, poll_seconds=self._poll_seconds, stop=self._stop):
+            for page in onward(session, bell, self._position, poll_seconds=self._poll_seconds, stop=self._pause):
                 watcher.tell(self._with_initiators(session, page))
                 self._position = place_of(page[-1])
 

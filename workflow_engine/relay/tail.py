@@ -8,8 +8,9 @@ from time import monotonic
 from typing import Final, Protocol
 
 from workflow_engine.errors import DatabaseUnavailable
+from workflow_engine.model.horizon import Horizon
 from workflow_engine.model.records import EventRecord
-from workflow_engine.relay.order import Horizon, Window, in_order, place_of
+from workflow_engine.relay.order import Window, in_order, place_of
 
 logger = logging.getLogger(__name__)
 

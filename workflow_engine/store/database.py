@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from workflow_engine.errors import DatabaseUnavailable
 from workflow_engine.store.statements import statement
+from workflow_engine.store.warm_pool import WarmPool
 
 PgConnection = psycopg.Connection[Any]
 _CONNECT_TIMEOUT = 5.0
@@ -54,7 +55,7 @@ class Database:
         self._max_connections = max_connections
         self._application_name = application_name
         self._lock = Lock()
-        self._pool: ConnectionPool[PooledConnection] | None = None
+        self._pool: WarmPool[PooledConnection] | None = None
         self._pid = 0
 
     @contextmanager
@@ -102,25 +103,27 @@ class Database:
             return str(reason)
         return f"all {self._max_connections} connections of this process were busy: {error}"
 
-    def _open(self) -> ConnectionPool[PooledConnection]:
+    def _open(self) -> WarmPool[PooledConnection]:
         with self._lock:
             if self._pool is None or self._pid != os.getpid():
                 # A pool inherited through fork belongs to the parent: forget it, do not close its sockets.
-                self._pool = ConnectionPool(
-                    self.url,
-                    connection_class=PooledConnection,
-                    min_size=1,
-                    max_size=self._max_connections,
-                    timeout=_CONNECT_TIMEOUT,
-                    num_workers=1,
-                    kwargs={
-                        "autocommit": True,
-                        "application_name": self._application_name,
-                        "connect_timeout": int(_CONNECT_TIMEOUT),
-                        "row_factory": namedtuple_row,
-                    },
-                    configure=_configure,
-                    open=True,
+                self._pool = WarmPool(
+                    ConnectionPool(
+                        self.url,
+                        connection_class=PooledConnection,
+                        min_size=1,
+                        max_size=self._max_connections,
+                        timeout=_CONNECT_TIMEOUT,
+                        num_workers=1,
+                        kwargs={
+                            "autocommit": True,
+                            "application_name": self._application_name,
+                            "connect_timeout": int(_CONNECT_TIMEOUT),
+                            "row_factory": namedtuple_row,
+                        },
+                        configure=_configure,
+                        open=True,
+                    )
                 )
                 self._pid = os.getpid()
             return self._pool

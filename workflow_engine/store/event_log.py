@@ -72,6 +72,10 @@ class EventLog:
         """Let what is appended from here on have happened later: for facts of one name about one run."""
         self._moment = None
 
+    def keep_moment(self, moment: datetime) -> None:
+        """Let what is appended have happened at ``moment``, unless this transaction has appended something before."""
+        self._moment = self._moment or moment
+
     def append_notices(self, events: Sequence[Event], *, namespace: str) -> list[EventRecord]:
         """Add facts that are not about a run, in the order given."""
         if not events:

@@ -10,8 +10,9 @@ from psycopg import Connection
 
 from workflow_engine.ids import RunId
 from workflow_engine.model.step import StepState
+from workflow_engine.store.hot_steps import Settle
 from workflow_engine.store.statements import statement
-from workflow_engine.store.steps import Settle, Steps
+from workflow_engine.store.steps import Steps
 
 _LOCK = statement("lock_steps")
 _REQUEUE = statement("requeue_steps")

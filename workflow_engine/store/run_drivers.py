@@ -122,12 +122,16 @@ def _of_label(shape: Shape, kind: str, value: Any) -> Select[Any]:
 
 
 def bounds(shape: Shape, moment: Any, run_id: Any) -> Iterator[ColumnElement[bool]]:
-    """Yield what bounds the walk along an index: behind the last page, within what is wanted."""
-    if "created_after" in shape.said:
+    """Yield what bounds the walk along an index: behind the last page, within what is wanted.
+
+    One of the two says where it begins. Of both PostgreSQL takes the moment, and goes from there to the place.
+    """
+    said = shape.said - shape.beginnings if shape.is_later else shape.said
+    if "created_after" in said:
         yield moment >= _moment("created_after")
-    if "created_before" in shape.said:
+    if "created_before" in said:
         yield moment < _moment("created_before")
-    if "finished_before" in shape.said:
+    if "finished_before" in said:
         yield moment < _moment("finished_before")  # what ended by then was submitted by then
     if shape.is_later:
         here, there = tuple_(moment, run_id), tuple_(_moment("after_moment"), bindparam("after_id", type_=Uuid()))

@@ -15,6 +15,11 @@ _IS_OPEN: Final = frozenset({RunState.PENDING, RunState.RUNNING})
 _LABELS_ASKED: Final = 5
 """Of a filter's metadata: values by which runs are looked for. The others are only compared."""
 _BOUNDS_OF_THE_WALK: Final = frozenset({"created_after", "created_before"})
+_BEGINNINGS: Final = {
+    RunOrder.NEWEST: frozenset({"created_before", "finished_before"}),
+    RunOrder.OLDEST: frozenset({"created_after"}),
+}
+"""By the order of a list, what is said about where it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +30,7 @@ class Shape:
     """The fields of the filter that say something."""
     order: RunOrder
     is_later: bool
-    """Whether it begins behind a place of the list."""
+    """Whether it begins behind a place of the list that is further on than what is said about its beginning."""
     tags: int
     parts: int
     """Values in the metadata by which runs are looked for."""
@@ -40,6 +45,11 @@ class Shape:
     def beside_the_walk(self) -> frozenset[str]:
         """What is said beside what bounds every walk."""
         return self.said - _BOUNDS_OF_THE_WALK
+
+    @property
+    def beginnings(self) -> frozenset[str]:
+        """What is said about where every walk begins."""
+        return self.said & _BEGINNINGS[self.order]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +68,7 @@ class RunQuestion:
         return Shape(
             said=frozenset(wanted.said),
             order=self.order,
-            is_later=self.after is not None,
+            is_later=self._is_later,
             tags=len(wanted.tags),
             parts=len(self._parts),
             phases=tuple(sorted({_OPEN if state in _IS_OPEN else state.value for state in states})),
@@ -79,6 +89,15 @@ class RunQuestion:
         if self.after is not None:
             values |= {"after_moment": self.after.moment, "after_id": uuid.UUID(self.after.run_id)}
         return values
+
+    @property
+    def _is_later(self) -> bool:
+        if self.after is None:
+            return False
+        moments = [getattr(self.wanted, name) for name in self.wanted.said & _BEGINNINGS[self.order]]
+        if self.order is RunOrder.NEWEST:
+            return all(self.after.moment < moment for moment in moments)
+        return all(self.after.moment >= moment for moment in moments)
 
     @property
     def _parts(self) -> list[str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from psycopg import Connection
@@ -13,9 +14,12 @@ from workflow_engine.model.commands import StepError, SubmitRun
 from workflow_engine.model.deadlines import as_seconds
 from workflow_engine.model.records import RunTimes
 from workflow_engine.model.run import FINAL_RUN_STATES, RUN_TRANSITIONS, RunState, RunTrigger
+from workflow_engine.store.arrays import text_array
+from workflow_engine.store.database import hot_cursor
 from workflow_engine.store.statements import statement
 
-_SUBMIT = statement("submit_run")
+_SUBMIT = statement("submit_run", frozenset({"at_once"}))
+_SUBMIT_DEFERRED = statement("submit_run", frozenset({"deferred"}))
 _FIND_BY_KEY = statement("find_run_by_key")
 _LOCK = statement("lock_run")
 _MOVE = statement("move_run")
@@ -49,14 +53,19 @@ class KeyOwner:
     input_digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RootSteps:
-    """What ``submit_run.sql`` must know of the plan beside what the database has."""
+    """What ``submit_run.sql`` must know of the plan beside what the database has: the same for every run."""
 
     names: Sequence[str]
     dispatched: Sequence[str]
     """A ``step.dispatched`` payload for each root."""
     sinks: int
+
+    @cached_property
+    def arrays(self) -> tuple[str, str]:
+        """Names and payloads as PostgreSQL's text."""
+        return text_array(self.names), text_array(self.dispatched)
 
 
 class Runs:
@@ -82,9 +91,11 @@ class Runs:
         without, they are born ready, and the trigger tells the coordinator at commit. With ``deferred`` its event gets
         its place in the log only at the commit: the transaction is somebody else's and may be long.
         """
-        options = command.options
-        row = self._connection.execute(
-            _SUBMIT,
+        options, (root_names, root_data) = command.options, roots.arrays
+        # Somebody else's connection may be to a proxy, which knows no prepared statements.
+        cursor, prepare = (self._connection, None) if deferred else (hot_cursor(self._connection), True)
+        row = cursor.execute(
+            _SUBMIT_DEFERRED if deferred else _SUBMIT,
             {
                 "run_id": command.run_id,
                 "plan_id": command.plan_id,
@@ -95,8 +106,8 @@ class Runs:
                 "priority": options.priority,
                 "title": options.title,
                 "description": options.description,
-                "tags": list(options.tags),
-                "metadata": json.dumps(options.metadata),
+                "tags": text_array(options.tags),
+                "metadata": json.dumps(options.metadata) if options.metadata else "{}",
                 "agent": options.agent,
                 "initiator": options.initiator,
                 "traceparent": options.traceparent,
@@ -108,11 +119,11 @@ class Runs:
                 "timeout": None if timeout is None else timeout.total_seconds(),
                 "expires_at": options.expires_at,
                 "dispatch": dispatch,
-                "deferred": deferred,
                 "submitted": submitted,
-                "root_names": list(roots.names),
-                "root_data": list(roots.dispatched),
+                "root_names": root_names,
+                "root_data": root_data,
             },
+            prepare=prepare,
         ).fetchone()
         return None if row is None else row.created_at
 

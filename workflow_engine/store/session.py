@@ -1,11 +1,10 @@
 """Work inside a transaction that belongs to the caller."""
 
+import sys
 from typing import Any
 
 import psycopg
 from psycopg.rows import namedtuple_row
-from sqlalchemy import Connection as SqlalchemyConnection
-from sqlalchemy.orm import Session
 
 from workflow_engine.errors import InvalidInput
 from workflow_engine.store.transaction import Transaction
@@ -22,15 +21,15 @@ class _NamedRows:
         return cursor.execute(query, parameters, prepare=prepare)
 
 
-def caller_transaction(session: object) -> Transaction:
+def caller_transaction(session: Any) -> Transaction:
     """Return the repositories on the connection of a SQLAlchemy ``Session`` or ``Connection``, or a psycopg one.
 
     Raises:
         InvalidInput: ``session`` is none of these, or does not use psycopg 3.
     """
-    if isinstance(session, Session):
+    if _is_a(session, "sqlalchemy.orm", "Session"):
         session = session.connection()
-    if isinstance(session, SqlalchemyConnection):
+    if _is_a(session, "sqlalchemy", "Connection"):
         session = session.connection.driver_connection
     if not isinstance(session, psycopg.Connection):
         raise InvalidInput(
@@ -39,3 +38,9 @@ def caller_transaction(session: object) -> Transaction:
             f"not {type(session).__name__}",
         )
     return Transaction(_NamedRows(session))  # type: ignore[arg-type]  # repositories only call execute
+
+
+def _is_a(value: object, module: str, name: str) -> bool:
+    """Return whether ``value`` is of a class whose module nobody need have imported."""
+    found = sys.modules.get(module)
+    return found is not None and isinstance(value, getattr(found, name))

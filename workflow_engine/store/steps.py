@@ -4,21 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum
 from typing import Any, Final
 
-from psycopg import Connection
-
 from workflow_engine.ids import RunId
-from workflow_engine.model.commands import ClaimStep, StepAttempt, StepError
-from workflow_engine.model.events import Event
-from workflow_engine.model.records import AttemptTimes, Claim, ClaimedStep, Completion, RunTimes
+from workflow_engine.model.commands import StepAttempt, StepError
+from workflow_engine.model.records import AttemptTimes, FailedAttempt
 from workflow_engine.model.step import StepState
-from workflow_engine.store.database import hot_cursor
+from workflow_engine.store.hot_steps import HotSteps, Settle, attempt_key, attempt_times
 from workflow_engine.store.statements import statement
 
-_CLAIM = statement("claim_step")
-_COMPLETE = statement("complete_step")
 _FIND_REPAIR = statement("find_repair")
 _RETRY = statement("retry_step")
 _LOSE = statement("lose_step")
@@ -41,49 +35,6 @@ _FORGIVEN = statement("forgiven_attempts")
 
 _DOUBLINGS: Final = 7
 """A message that is sent again and again has the patience of the first one 128 times at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedWrite:
-    """What a planned step's statements say that is the same in every run: arrays and payloads as PostgreSQL's text.
-
-    The payloads are those that may be published; which of them become facts, the statements decide.
-    """
-
-    step: str
-    is_root: bool
-    is_sink: bool
-    parents: str
-    children: str
-    child_names: str
-    child_dispatched: str
-    run_started: str
-
-
-class Settle(IntEnum):
-    """What a step's row says about its run, so that who ends the step need not read the run."""
-
-    PAUSED = -1
-    """The run is paused: what a step sets free waits, and whoever ends one asks whether the run is over."""
-    NO = 0
-    """The run goes well: its last sink finishes it."""
-    ASK = 1
-    """A step failed and the rest goes on: whoever ends a step asks whether the run is over."""
-    ENDING = 2
-    """The run fails or is cancelled as soon as nothing of it runs: no attempt is tried again."""
-    STOPPING = 3
-    """Nor may those that run go on: the run has timed out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Success:
-    """A step's result, and of which attempt."""
-
-    of: StepAttempt
-    result: str
-    """JSON text."""
-    was: str = StepState.RUNNING.value
-    """Where the attempt is; elsewhere it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,104 +88,28 @@ class WaitingQueue:
     """How long until the next one will have been; None if there is no other."""
 
 
-class Steps:
+class Steps(HotSteps):
     """The ``steps`` table."""
-
-    def __init__(self, connection: Connection[Any]) -> None:
-        """Work on the given connection."""
-        self._connection = connection
-
-    def claim(self, command: ClaimStep, planned: PlannedWrite, started: Event) -> ClaimedStep | None:
-        """Give a dispatched attempt to a worker; None unless exactly this attempt was waiting."""
-        row = (
-            hot_cursor(self._connection)
-            .execute(
-                _CLAIM,
-                {
-                    "run_id": command.run_id,
-                    "position": command.position,
-                    "attempt": command.attempt,
-                    "worker_id": command.worker_id,
-                    "root": planned.is_root,
-                    "parents": planned.parents,
-                    "step": planned.step,
-                    "step_started": started.data,
-                    "run_started": planned.run_started,
-                    "cause": started.as_cause,
-                },
-                prepare=True,
-            )
-            .fetchone()
-        )
-        if row is None:
-            return None
-        results = {int(position): result for position, result in (row.results or {}).items()}
-        return ClaimedStep(input=row.input, results=results, claim=as_claim(row))
-
-    def complete(
-        self,
-        success: Success,
-        planned: PlannedWrite,
-        completed: Event,
-        succeeded: Event | None,
-        *,
-        settle: Settle = Settle.NO,
-    ) -> Completion | None:
-        """Record a success and dispatch the bodies it completes; None if the attempt is not where it was.
-
-        ``succeeded`` is the event of the run's end, in case the step is the last sink. ``settle`` is what the step's
-        row says.
-        """
-        row = (
-            hot_cursor(self._connection)
-            .execute(
-                _COMPLETE,
-                {
-                    **_key(success.of),
-                    "was": success.was,
-                    "result": success.result,
-                    "settle": settle is not Settle.NO,
-                    "hold": settle is Settle.PAUSED,
-                    "children": planned.children,
-                    "sink": planned.is_sink,
-                    "step": planned.step,
-                    "completed": completed.data,
-                    "completed_name": completed.name,
-                    "cause": completed.as_cause,
-                    "child_names": planned.child_names,
-                    "child_data": planned.child_dispatched,
-                    "run_succeeded": None if succeeded is None else succeeded.data,
-                },
-                prepare=True,
-            )
-            .fetchone()
-        )
-        if row is None:
-            return None
-        return Completion(
-            dispatched=row.dispatched,
-            run_finished=row.run_finished,
-            run_priority=row.run_priority,
-            occurred_at=row.finished_at,
-        )
 
     def find_repair(self, command: StepAttempt, children: Sequence[int]) -> list[DueStep]:
         """Return children of a finished attempt that nobody has claimed."""
-        rows = self._connection.execute(_FIND_REPAIR, {**_key(command), "children": list(children)})
+        rows = self._connection.execute(_FIND_REPAIR, {**attempt_key(command), "children": list(children)})
         return [due_step(row) for row in rows]
 
-    def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> AttemptTimes | None:
+    def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> FailedAttempt | None:
         """Make the next attempt due after ``delay``; None if this one is not running or its run is ending."""
-        return self._moved(_RETRY, {**_key(command), "delay": delay, "error": _as_json(error)})
+        parameters = {**attempt_key(command), "delay": delay, "error": _as_json(error)}
+        row = self._connection.execute(_RETRY, parameters).fetchone()
+        return None if row is None else FailedAttempt(times=attempt_times(row), failed_at=row.failed_at)
 
     def lose(self, command: StepAttempt, error: StepError, limit: int) -> AttemptTimes | None:
         """Make the step ready again; None if the attempt is not running, is lost too often, or its run is ending."""
-        return self._moved(_LOSE, {**_key(command), "limit": limit, "error": _as_json(error)})
+        return self._moved(_LOSE, {**attempt_key(command), "limit": limit, "error": _as_json(error)})
 
     def end(self, command: StepAttempt, state: StepState, error: StepError | None = None) -> AttemptTimes | None:
         """End a running attempt without success, for good; None if it is not running."""
         stored = None if error is None else _as_json(error)
-        return self._moved(_END, {**_key(command), "to_state": state.value, "error": stored})
+        return self._moved(_END, {**attempt_key(command), "to_state": state.value, "error": stored})
 
     def hold_first(self, run_id: RunId) -> None:
         """Wait for whoever moves many steps of a run, finished ones too, and keep others from it.
@@ -277,7 +152,7 @@ class Steps:
         """
         asked = {"lease": lease, "limit": limit, "error": _as_json(error), "loss_limit": loss_limit}
         rows = self._connection.execute(_RESCUE, asked)
-        return [(_attempt(row), _times(row) if row.started_at else None) for row in rows]
+        return [(_attempt(row), attempt_times(row) if row.started_at else None) for row in rows]
 
     def find_held(self, worker_id: str, age: timedelta) -> list[tuple[str, StepAttempt]]:
         """Return what a worker has held for at least ``age``, with the steps' names."""
@@ -312,12 +187,12 @@ class Steps:
 
     def is_current(self, command: StepAttempt) -> bool:
         """Return whether a running attempt may go on."""
-        row = self._connection.execute(_IS_CURRENT, _key(command)).fetchone()
+        row = self._connection.execute(_IS_CURRENT, attempt_key(command)).fetchone()
         return bool(row and row.current)
 
     def hold_attempt(self, command: StepAttempt) -> Settle | None:
         """Hold a running attempt; return what its row says about its run; None if it is not running."""
-        row = self._connection.execute(_HOLD_ATTEMPT, _key(command)).fetchone()
+        row = self._connection.execute(_HOLD_ATTEMPT, attempt_key(command)).fetchone()
         return None if row is None else Settle(row.settle)
 
     def find(self, run_id: RunId, position: int) -> FoundStep:
@@ -332,30 +207,7 @@ class Steps:
 
     def _moved(self, query: bytes, parameters: dict[str, Any]) -> AttemptTimes | None:
         row = self._connection.execute(query, parameters).fetchone()
-        return None if row is None else _times(row)
-
-
-def _times(row: Any) -> AttemptTimes:
-    return AttemptTimes(dispatched_at=row.dispatched_at, started_at=row.started_at)
-
-
-def as_claim(row: Any) -> Claim:
-    """Return what a row says of a claim."""
-    return Claim(
-        attempt_times=_times(row),
-        run_times=RunTimes(
-            submitted_at=row.run_submitted_at, started_at=row.run_started_at, retried_at=row.run_retried_at
-        ),
-        correlation_id=row.correlation_id,
-        traceparent=row.traceparent,
-        run_priority=row.run_priority,
-        run_begun=row.run_begun,
-        forgiven=row.forgiven,
-    )
-
-
-def _key(command: StepAttempt) -> dict[str, Any]:
-    return {"run_id": command.run_id, "position": command.position, "attempt": command.attempt}
+        return None if row is None else attempt_times(row)
 
 
 def _keys(steps: Sequence[StepAttempt]) -> dict[str, list[Any]]:

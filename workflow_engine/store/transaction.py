@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from psycopg import Connection
 
 from workflow_engine.errors import DatabaseNotMigrated, DatabaseUnavailable
-from workflow_engine.store.audit import AuditLog
 from workflow_engine.store.changed_runs import ChangedRuns
 from workflow_engine.store.cursors import Cursors
 from workflow_engine.store.database import Database
@@ -26,19 +26,22 @@ from workflow_engine.store.readiness import Readiness
 from workflow_engine.store.rerunning import Rerunning
 from workflow_engine.store.retrying import Retrying
 from workflow_engine.store.run_batches import RunBatches
-from workflow_engine.store.run_details import RunDetails
 from workflow_engine.store.runs import Runs
 from workflow_engine.store.schedules import Schedules
 from workflow_engine.store.standstills import Standstills
 from workflow_engine.store.statements import statement
-from workflow_engine.store.step_dead_letters import StepDeadLetters
 from workflow_engine.store.steps import Steps
 from workflow_engine.store.streams import Streams
 from workflow_engine.store.timers import Timers
-from workflow_engine.store.views import Views
 from workflow_engine.store.waiting import Waiting
 from workflow_engine.store.workers import Workers
-from workflow_engine.store.workflow_views import WorkflowViews
+
+if TYPE_CHECKING:
+    from workflow_engine.store.audit import AuditLog
+    from workflow_engine.store.run_details import RunDetails
+    from workflow_engine.store.step_dead_letters import StepDeadLetters
+    from workflow_engine.store.views import Views
+    from workflow_engine.store.workflow_views import WorkflowViews
 
 T = TypeVar("T")
 _TRIES: Final = 5
@@ -153,14 +156,16 @@ class Transaction:
         return Streams(self.connection)
 
     @cached_property
-    def step_dead_letters(self) -> StepDeadLetters:
+    def step_dead_letters(self) -> "StepDeadLetters":
         """Steps that failed for good."""
-        return StepDeadLetters(self.connection)
+        made: StepDeadLetters = self._made("step_dead_letters", "StepDeadLetters")
+        return made
 
     @cached_property
-    def audit(self) -> AuditLog:
+    def audit(self) -> "AuditLog":
         """The audit log."""
-        return AuditLog(self.connection)
+        made: AuditLog = self._made("audit", "AuditLog")
+        return made
 
     @cached_property
     def partitions(self) -> Partitions:
@@ -188,19 +193,26 @@ class Transaction:
         return Standstills(self.connection)
 
     @cached_property
-    def run_details(self) -> RunDetails:
+    def run_details(self) -> "RunDetails":
         """What is told of one run."""
-        return RunDetails(self.connection)
+        made: RunDetails = self._made("run_details", "RunDetails")
+        return made
 
     @cached_property
-    def workflow_views(self) -> WorkflowViews:
+    def workflow_views(self) -> "WorkflowViews":
         """What is told of workflows."""
-        return WorkflowViews(self.connection)
+        made: WorkflowViews = self._made("workflow_views", "WorkflowViews")
+        return made
 
     @cached_property
-    def views(self) -> Views:
+    def views(self) -> "Views":
         """The read side."""
-        return Views(self.connection)
+        made: Views = self._made("views", "Views")
+        return made
+
+    def _made(self, module: str, repository: str) -> Any:
+        """Return a repository that writes its statements with SQLAlchemy, which workers need not import."""
+        return getattr(import_module(f"workflow_engine.store.{module}"), repository)(self.connection)
 
 
 class Store:

@@ -11,8 +11,8 @@ from workflow_engine.ids import RunId
 from workflow_engine.model.commands import DeliverSignal, StepAttempt, SuspendStep
 from workflow_engine.model.records import AttemptTimes, Claim
 from workflow_engine.model.step import StepState
+from workflow_engine.store.hot_steps import as_claim
 from workflow_engine.store.statements import statement
-from workflow_engine.store.steps import as_claim
 
 _SUSPEND = statement("suspend_step")
 _RESUME = statement("resume_steps")

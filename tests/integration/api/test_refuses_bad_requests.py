@@ -12,6 +12,15 @@ from tests.integration.api.every_route import NO_ID, ROUTES, WITH_BODY, Asked
 
 SQL: Final = "x'; DROP TABLE runs; --"
 LONG: Final = "x" * 10_000
+LOOK_ALIKES: Final[Mapping[str, tuple[Any, ...]]] = {
+    "number": (True, "5"),
+    "integer": (True, "5"),
+    "boolean": (1, "true"),
+    "date-time": (0, True, 1767225600, 10**400, "1767225600", "-1.5"),
+}
+"""By the kind of a field, values of other kinds that a lenient reader would take for one."""
+UNREADABLE: Final = ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00")
+"""Moments that PostgreSQL could keep, and Python not read again."""
 READS: Final = [route for route in ROUTES if route.method == "GET" and not route.goes_on]
 IN_PATHS: Final = [route for route in ROUTES if "{" in route.path]
 
@@ -47,6 +56,11 @@ def nothing_is_stored(run_id: str, count: Callable[[], tuple[int, ...]]) -> Iter
 
 def fields_of(answer: httpx.Response) -> list[str]:
     return [each["field"] for each in answer.json().get("errors", [])]
+
+
+def formats(schema: Mapping[str, Any]) -> set[str]:
+    """Return the formats of text that a field may have, else its JSON types."""
+    return {each.get("format", each.get("type")) for each in schema.get("anyOf", [schema])}
 
 
 def kinds(schema: Mapping[str, Any]) -> set[str]:
@@ -103,6 +117,31 @@ def test_a_field_of_another_type_is_named(http: httpx.Client, run_id: str, route
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
+def test_a_value_that_only_looks_like_one_of_the_right_type_is_named(
+    http: httpx.Client, run_id: str, route: Asked
+) -> None:
+    for name, schema in route.body_fields.items():
+        for wrong in {value for kind in formats(schema) & LOOK_ALIKES.keys() for value in LOOK_ALIKES[kind]}:
+            body = (route.good_body or {}) | {name: wrong}
+            answer = http.request(route.method, route.url.replace(NO_ID, run_id), json=body)
+
+            assert (answer.status_code, name in fields_of(answer)) == (422, True), (name, wrong, answer.text)
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
+@pytest.mark.parametrize("moment", UNREADABLE)
+def test_a_moment_that_could_not_be_read_again_is_named(
+    http: httpx.Client, run_id: str, route: Asked, moment: str
+) -> None:
+    for name, schema in route.body_fields.items():
+        if "date-time" in formats(schema):
+            body = (route.good_body or {}) | {name: moment}
+            answer = http.request(route.method, route.url.replace(NO_ID, run_id), json=body)
+
+            assert (answer.status_code, name in fields_of(answer)) == (422, True), (name, answer.text)
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=str)
 @pytest.mark.parametrize("text", [LONG, "a\x00b", "\ud800"], ids=["10,000 characters", "NUL", "half a letter"])
 def test_a_text_that_cannot_be_is_named(http: httpx.Client, run_id: str, route: Asked, text: str) -> None:
     for name, schema in route.body_fields.items():
@@ -135,6 +174,15 @@ def test_a_query_parameter_that_cannot_be_is_named_or_finds_nothing(
             assert answer.status_code == 422, name
 
 
+@pytest.mark.parametrize("name", ["created_after", "created_before", "finished_after", "finished_before", "due_before"])
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/runs/statistics"])
+def test_a_time_to_look_for_is_not_told_as_a_number(http: httpx.Client, path: str, name: str) -> None:
+    for number in ("0", "-60914", "1767225600", "1.5e9"):
+        answer = http.get(path, params={name: number})
+
+        assert (answer.status_code, fields_of(answer)) == (422, [name]), number
+
+
 @pytest.mark.parametrize("route", READS, ids=str)
 def test_a_query_parameter_that_is_not_known_is_named(http: httpx.Client, run_id: str, route: Asked) -> None:
     if route.path == "/metrics" or route.path.startswith("/health"):
@@ -162,6 +210,13 @@ def test_an_id_that_is_none_is_not_there(http: httpx.Client, route: Asked) -> No
         answer = http.request(route.method, route.url.replace(NO_ID, wrong), json=route.good_body)
 
         assert answer.status_code in {404, 422}, (wrong, answer.text)
+
+
+def test_an_rrule_with_a_day_that_no_month_has_is_named(http: httpx.Client) -> None:
+    body = {"name": "never", "workflow": "orders", "rrule": "FREQ=MONTHLY;BYDAY=99MO"}
+    answer = http.post("/v1/schedules", json=body)
+
+    assert (answer.status_code, fields_of(answer)) == (422, ["rrule"])
 
 
 def test_a_batch_that_is_wrong_everywhere_is_not_told_at_length(http: httpx.Client) -> None:

@@ -14,6 +14,7 @@ from celery.app.task import Context
 
 from tests.support.matrix import is_rabbitmq
 from workflow_engine.celery_app.backend import DurableBackend
+from workflow_engine.celery_app.task_events import PromptReading
 
 TRACE = "CREATE TABLE trace (number serial PRIMARY KEY, entry text NOT NULL)"
 
@@ -50,6 +51,7 @@ def create_app(broker_url: str, backend_url: str, prefix: str, **settings: Any) 
     of_redis = {"global_keyprefix": f"{prefix}:", "max_connections": 200, **settings.pop("transport", {})}
     app.conf.broker_transport_options = {"confirm_publish": True} if is_rabbitmq(broker_url) else of_redis
     app.conf.update(settings)
+    app.steps["consumer"].add(PromptReading)  # under gevent, Celery by itself takes ten messages a second from RabbitMQ
     return app, register(app)
 
 

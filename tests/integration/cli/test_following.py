@@ -37,9 +37,9 @@ def numbers(events: list[EventRecord]) -> list[int]:
 
 
 @pytest.fixture
-def writer(database: Database) -> Iterator[psycopg.Connection[Any]]:
+def writer(store: Store) -> Iterator[psycopg.Connection[Any]]:
     """A connection on which every statement commits by itself."""
-    with psycopg.connect(database.url, autocommit=True) as connection:
+    with psycopg.connect(store.database.url, autocommit=True) as connection:
         yield connection
 
 

@@ -9,8 +9,8 @@ from tests.support.recording import graph
 from workflow_engine import compile_plan
 from workflow_engine.engine.retrying import WayBack, way_back
 from workflow_engine.model.step import FINAL_STEP_STATES, StepState
+from workflow_engine.store.hot_steps import Settle
 from workflow_engine.store.retrying import LockedStep
-from workflow_engine.store.steps import Settle
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 EDGES: dict[str, Sequence[str]] = {"a": (), "b": (), "ax": ("a",), "bx": ("b",), "all": ("ax", "bx"), "lone": ()}

@@ -87,7 +87,12 @@ def test_a_cron_expression_that_is_none_or_never_fires_is_refused(text: str, sai
         ("FREQ=DAILY;BYMONTH=,", "BYMONTH must be"),
         ("FREQ=YEARLY;BYWEEKNO=-54", "BYWEEKNO must be"),
         ("FREQ=YEARLY;BYYEARDAY=400", "BYYEARDAY must be"),
-        ("FREQ=DAILY;BYDAY=XX", "not an RRULE"),
+        ("FREQ=DAILY;BYDAY=XX", "BYDAY must be MO, TU, WE, TH, FR, SA, SU, or which of them from 1 to 5, .*, not 'XX'"),
+        ("FREQ=MONTHLY;BYDAY=99MO", "from 1 to 5, as 2MO, not '99MO'"),
+        ("FREQ=MONTHLY;BYDAY=TU,-6MO", "from 1 to 5, as 2MO, not '-6MO'"),
+        ("FREQ=YEARLY;BYMONTH=12;BYDAY=53MO", "from 1 to 5"),
+        ("FREQ=YEARLY;BYDAY=-54MO", "from 1 to 53"),
+        ("FREQ=YEARLY;BYDAY=0MO", "from 1 to 53"),
         ("FREQ=DAILY;BYSETPOS=400", "BYSETPOS must be"),
         ("FREQ=HOURLY;INTERVAL=24;BYHOUR=5", "ever fires"),
         ("FREQ=MINUTELY;INTERVAL=2;BYMINUTE=8", "ever fires"),
@@ -98,6 +103,17 @@ def test_an_rrule_that_is_none_or_fires_too_often_is_refused(text: str, said: st
         CalendarRule(text, START)
 
     assert caught.value.field == "rrule"
+
+
+@pytest.mark.parametrize("kind", ["YEARLY", "YEARLY;BYMONTH=2", "YEARLY;BYWEEKNO=53", "MONTHLY", "WEEKLY", "DAILY"])
+@pytest.mark.parametrize("day", ["5MO", "-5SU", "+1TU", "53FR", "-53SA"])
+def test_every_numbered_day_that_is_taken_can_be_looked_for(kind: str, day: str) -> None:
+    try:
+        rule = CalendarRule(f"FREQ={kind};BYDAY={day}", START)
+    except InvalidInput:
+        return
+
+    assert len(list(islice(rule.after(START), 3))) in {0, 3}
 
 
 @pytest.mark.parametrize(

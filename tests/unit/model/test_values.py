@@ -1,7 +1,7 @@
 """JSON at the door, run options within their bounds, and events that fit the catalogue."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -108,6 +108,9 @@ def test_every_json_value_is_taken(value: Any) -> None:
         ("priority", "urgent"),
         ("priority", 4),
         ("due_at", datetime(2026, 1, 1)),  # noqa: DTZ001  without a time zone on purpose
+        ("due_at", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+        ("scheduled_at", datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-14)))),
+        ("expires_at", datetime.min.replace(tzinfo=UTC)),
         ("remind_before", [0]),
         ("remind_before", [float("nan")]),
         ("remind_before", [timedelta(days=367)]),

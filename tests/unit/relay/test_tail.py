@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.support.processes import wait_until
 from tests.support.relays import logged_event as event
+from workflow_engine.model.horizon import PREPARED, Horizon
 from workflow_engine.model.records import EventRecord
-from workflow_engine.relay.order import PREPARED, Horizon, Window, in_order
+from workflow_engine.relay.order import Window, in_order
 from workflow_engine.relay.tail import FIRST_LOOK, LAST_LOOK, Backoff, Feed, Look, Tail
 
 

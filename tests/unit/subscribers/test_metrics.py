@@ -268,6 +268,7 @@ def test_ten_thousand_workflows_make_a_bounded_number_of_series(page_after: Call
     assert page.value("wfe_runs_total", namespace="other", workflow="other", state="running") == 9_000
 
 
+@pytest.mark.slow
 def test_as_many_steps_as_have_names_keep_every_state(page_after: Callable[..., Page]) -> None:
     """OpenTelemetry has a limit of its own, which is lower than their product."""
     page = page_after(*(an_event(name, step=f"s{number}") for number in range(1_100) for name in STEP_STATE_AFTER))
@@ -347,11 +348,14 @@ from workflow_engine.metrics.meter import Metrics
 metrics = Metrics()
 port = int(metrics.serve("127.0.0.1", 0).url.split(":")[2].removesuffix("/metrics"))
 release, wait = os.pipe()
+begun, say_begun = os.pipe()
 child = os.fork()
 if child == 0:
+    os.write(say_begun, b"x")
     os.close(wait)
     os.read(release, 1)
     os._exit(0)
+os.read(begun, 1)  # by then the child has closed what it does not keep
 metrics.close()
 with socket.socket() as again:
     again.bind(("127.0.0.1", port))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflow_engine.api.pages import PAGE_LIMIT
 from workflow_engine.api.schemas.filters import RunFilterBody
 from workflow_engine.api.schemas.lifecycle import Changes, Said
+from workflow_engine.api.schemas.requests import Switch
 from workflow_engine.client.bulk import DoneInBulk
 
 
@@ -18,8 +19,10 @@ class Bulk(Said):
     )
 
     filter: RunFilterBody = Field(description="Which runs: those that fit all that is said; it must say something.")
-    dry_run: bool = Field(default=False, description="Say what would be done, and do nothing.")
-    limit: int = Field(default=PAGE_LIMIT, ge=1, le=PAGE_LIMIT, description="How many runs at most, the oldest first.")
+    dry_run: Switch = Field(default=False, description="Say what would be done, and do nothing.")
+    limit: int = Field(
+        default=PAGE_LIMIT, ge=1, le=PAGE_LIMIT, strict=True, description="How many runs at most, the oldest first."
+    )
 
     def wanted(self, actor: str | None) -> dict[str, Any]:
         """Return it as ``client.in_bulk`` takes it."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_engine.api.schemas.lifecycle import Said
+from workflow_engine.api.schemas.requests import Switch
 from workflow_engine.client.dead_letters import Handled
 from workflow_engine.model.dead_letters import DeadLetterState, StepDeadLetter
 from workflow_engine.model.run_options import Text
@@ -63,7 +64,7 @@ class DeadLettersWanted(Said):
     step: Name | None = None
     error_class: Name | None = None
     run: Name | None = Field(default=None, description="The id of a run.")
-    dry_run: bool = Field(default=False, description="Say what would be done, and do nothing.")
+    dry_run: Switch = Field(default=False, description="Say what would be done, and do nothing.")
 
 
 class RefusedLetter(BaseModel):

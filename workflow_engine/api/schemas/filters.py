@@ -4,9 +4,9 @@ import json
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from workflow_engine.api.schemas.requests import RequestBody
+from workflow_engine.api.schemas.requests import RequestBody, Then
 from workflow_engine.errors import InvalidInput
 from workflow_engine.model.run import RunState
 from workflow_engine.model.run_filter import RunOrder
@@ -29,11 +29,11 @@ class _Common(BaseModel):
     idempotency_key: Name | None = None
     schedule: Name | None = Field(default=None, description="The name of the schedule that they are occurrences of.")
     title: Name | None = Field(default=None, description="Text that the title has in it, whatever the case.")
-    created_after: AwareDatetime | None = Field(default=None, description="Then, or later.")
-    created_before: AwareDatetime | None = Field(default=None, description="Earlier than that.")
-    finished_after: AwareDatetime | None = None
-    finished_before: AwareDatetime | None = None
-    due_before: AwareDatetime | None = None
+    created_after: Then | None = Field(default=None, description="Then, or later.")
+    created_before: Then | None = Field(default=None, description="Earlier than that.")
+    finished_after: Then | None = None
+    finished_before: Then | None = None
+    due_before: Then | None = None
 
 
 class RunsMeant(_Common):

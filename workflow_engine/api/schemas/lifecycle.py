@@ -32,7 +32,7 @@ class Said(Acting):
 class Cancel(Said):
     """How a run is cancelled."""
 
-    grace: Annotated[float, Field(ge=0, le=_DAY)] | None = Field(
+    grace: Annotated[float, Field(ge=0, le=_DAY, strict=True)] | None = Field(
         default=None,
         description="Seconds that steps that run get to end; unless given, as the setting says.",
         examples=[30],

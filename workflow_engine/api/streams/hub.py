@@ -29,6 +29,8 @@ QUESTIONS: Final = 4
 """Streams whose past is read from the database at once; others wait their turn."""
 _PAGE: Final = 500
 _TICK: Final = 0.5
+_LINGER_SECONDS: Final = 10.0
+"""How long the log is read after the last stream has closed: its client may come again."""
 _READY_SECONDS: Final = 5.0
 _PAGES_AHEAD: Final = 4
 
@@ -50,6 +52,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._room = Semaphore(_PAGES_AHEAD)
         self._is_ending = False
+        self._needed_at = 0.0
 
     def __len__(self) -> int:
         """Return how many streams are open."""
@@ -85,10 +88,13 @@ class Hub:
 
         Raises:
             Overloaded: there are as many as may be, or the process is about to end.
-            DatabaseUnavailable: the log was never reached.
+            DatabaseUnavailable: the log was not reached in time.
         """
         if self._is_ending or len(self._streams) >= self._settings.most:
             raise Overloaded(f"this server has {len(self._streams)} streams open, and takes no more: come again later")
+        self._needed_at = self._now()
+        if self._log.wake():
+            self._is_ready.clear()
         try:
             await asyncio.wait_for(self._is_ready.wait(), _READY_SECONDS)
         except TimeoutError:
@@ -220,6 +226,10 @@ class Hub:
         while True:
             await asyncio.sleep(_TICK)
             now, position = self._now(), self._memory.position
+            if self._streams:
+                self._needed_at = now
+            elif now - self._needed_at > _LINGER_SECONDS:
+                self._log.rest()
             for stream in self._streams:
                 stream.tick(now, position)
 

@@ -16,7 +16,7 @@ from workflow_engine.model.run import FINAL_RUN_STATES, RunState
 from workflow_engine.model.timers import Timer
 from workflow_engine.store.deadlines import Deadline, DueRun
 from workflow_engine.store.event_log import Fact
-from workflow_engine.store.steps import Settle
+from workflow_engine.store.hot_steps import Settle
 
 
 def update_deadline(command: UpdateDeadline, scope: Scope) -> Outcome:

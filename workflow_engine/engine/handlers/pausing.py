@@ -9,8 +9,9 @@ from workflow_engine.errors import RunEnded, RunNotFound
 from workflow_engine.model.commands import PauseRun, ResumeRun, RunCommand, StepAttempt
 from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
+from workflow_engine.store.hot_steps import Settle
 from workflow_engine.store.runs import LockedRun
-from workflow_engine.store.steps import HeldStep, Settle
+from workflow_engine.store.steps import HeldStep
 
 _OVER = FINAL_RUN_STATES | {RunState.CANCELLING}
 

@@ -15,8 +15,9 @@ from workflow_engine.model.commands import ResolveStep, RetrySteps, StepAttempt
 from workflow_engine.model.dead_letters import DeadLetterState
 from workflow_engine.model.run import RunState
 from workflow_engine.model.step import STEP_TRANSITIONS, StepState, StepTrigger
+from workflow_engine.store.hot_steps import Success
 from workflow_engine.store.runs import LockedRun
-from workflow_engine.store.steps import FoundStep, Success
+from workflow_engine.store.steps import FoundStep
 
 _CLOSED: Final = frozenset({RunState.SUCCEEDED, RunState.CANCELLING, RunState.CANCELLED, RunState.EXPIRED})
 _BEGUN: Final = frozenset({StepState.RUNNING, StepState.SUSPENDED})

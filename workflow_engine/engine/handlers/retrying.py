@@ -17,9 +17,9 @@ from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.event_log import Fact
+from workflow_engine.store.hot_steps import Settle
 from workflow_engine.store.retrying import LockedStep
 from workflow_engine.store.runs import LockedRun
-from workflow_engine.store.steps import Settle
 
 _MAY_GO_ON: Final = frozenset({RunState.FAILED, RunState.RUNNING, RunState.PAUSED})
 

@@ -16,8 +16,8 @@ from workflow_engine.model.run import FINAL_RUN_STATES, RunState, RunTrigger
 from workflow_engine.model.step import StepState
 from workflow_engine.model.timers import Timer, TimerKind
 from workflow_engine.plan.plan import Plan
-from workflow_engine.store.runs import RootSteps
-from workflow_engine.store.steps import HeldStep, Settle
+from workflow_engine.store.hot_steps import Settle
+from workflow_engine.store.steps import HeldStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> O
     event = publisher.run_submitted(plan, command.options.initiator)
     stored_at = scope.tx.runs.submit(
         command,
-        root_steps(plan),
+        scope.plans.root_steps(command.plan_id, scope.tx),
         submitted=event.data,
         dispatch=dispatch,
         deferred=deferred,
@@ -53,17 +53,6 @@ def submit_run(command: SubmitRun, scope: Scope, *, deferred: bool = False) -> O
 def is_due_at_once(command: SubmitRun) -> bool:
     """Return whether a run may start when it is stored; an occurrence of a schedule is due by then."""
     return command.options.scheduled_at is None or command.schedule_id is not None
-
-
-def root_steps(plan: Plan) -> RootSteps:
-    """Return what is stored about the roots of a plan's runs."""
-    return RootSteps(
-        names=plan.names(plan.roots),
-        dispatched=[
-            publisher.step_dispatched(plan[root].name, 1, plan[root].queue, "submit").data for root in plan.roots
-        ],
-        sinks=len(plan.sinks),
-    )
 
 
 def envelope(command: SubmitRun, plan: Plan) -> RunEnvelope:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from workflow_engine.definitions.policies import FailurePolicy
 from workflow_engine.engine import publisher
+from workflow_engine.engine.bundles import bundled
 from workflow_engine.engine.handlers.readiness import redispatches
 from workflow_engine.engine.handlers.run import end_unstarted, settle_run
 from workflow_engine.engine.handlers.scope import RunEnvelope, Scope
@@ -26,7 +27,7 @@ from workflow_engine.model.run import RunState
 from workflow_engine.model.step import StepState
 from workflow_engine.plan.plan import Plan
 from workflow_engine.store.event_log import Fact
-from workflow_engine.store.steps import Settle, Success
+from workflow_engine.store.hot_steps import Following, Settle, Success
 
 
 def claim_step(command: ClaimStep, scope: Scope) -> Outcome | None:
@@ -58,7 +59,8 @@ def repair_step(command: StepAttempt, scope: Scope) -> Outcome:
     The worker that completed it may have died between its commit and its publish; then this is the redelivery.
     """
     plan = scope.plan(command.plan_id)
-    unclaimed = scope.tx.steps.find_repair(command, plan[command.position].children)
+    # Not only its children: the worker may have gone on, and have set free what it meant to run later.
+    unclaimed = scope.tx.steps.find_repair(command, plan.descendants([command.position]))
     return Outcome(dispatches=redispatches(unclaimed, scope))
 
 
@@ -77,11 +79,25 @@ def complete_ending_step(command: CompleteStep, scope: Scope) -> Outcome:
     # It may say no: what had failed of the run was requeued, or the run resumed, since the hot statement looked.
     outcome = None if settle is None else _complete(command, scope, settle)
     if outcome is None:
-        return repair_step(command, scope)
+        return _completed_before(command, scope)
     scope.begin_moment()  # its event has one of its own: what follows from it comes after that
     if settle:
         settle_run(command.run_id, scope)
     return outcome
+
+
+def _completed_before(command: CompleteStep, scope: Scope) -> Outcome:
+    """Answer a worker that did not hear the first answer: what it claimed then is its own still."""
+    repaired = repair_step(command, scope)
+    follow = command.onward.follow
+    following = None if follow is None else scope.tx.steps.find_followed(command, follow)
+    if following is None:
+        return repaired
+    times = following.times
+    value = Completion(
+        dispatched=(), run_finished=False, run_priority=None, occurred_at=times.started_at, following=following
+    )
+    return Outcome(value=value, dispatches=repaired.dispatches)
 
 
 def _complete(command: CompleteStep, scope: Scope, settle: Settle = Settle.NO) -> Outcome | None:
@@ -90,26 +106,52 @@ def _complete(command: CompleteStep, scope: Scope, settle: Settle = Settle.NO) -
     completed = publisher.step_completed(planned.step, command.attempt, claim.attempt_times, command.seconds)
     succeeded = publisher.run_succeeded(plan, claim.run_times) if planned.is_sink else None
     success = Success(of=command, result=command.result)
-    completion = scope.tx.steps.complete(success, planned, completed, succeeded, settle=settle)
+    following = None if settle else _following(command, plan, completed)
+    completion = scope.tx.steps.complete(success, planned, completed, succeeded, settle=settle, following=following)
     if completion is None:
         return None
     told = _envelope(command, plan, claim)
-    scope.tell(told, completion.occurred_at, lambda: what_completed(plan, completed, succeeded, completion))
-    free = [(position, 1) for position in completion.dispatched]
-    return Outcome(
-        value=completion,
-        dispatches=dispatches(plan, command.plan_id, command.run_id, free, completion.run_priority, claim.traceparent),
+    scope.tell(told, completion.occurred_at, lambda: what_completed(plan, completed, succeeded, completion, following))
+    kept = set(command.onward.kept)
+    if completion.following is not None:
+        kept.add(completion.following.position)
+    free = [(position, 1) for position in completion.dispatched if position not in kept]
+    sent = dispatches(plan, command.plan_id, command.run_id, free, completion.run_priority, claim.traceparent)
+    return Outcome(value=completion, dispatches=bundled(sent, command.onward.short))
+
+
+def _following(command: CompleteStep, plan: Plan, completed: Event) -> Following | None:
+    follow = command.onward.follow
+    if follow is None:
+        return None
+    step = plan[follow.position]
+    is_child = command.position in step.parents
+    dispatched = publisher.step_dispatched(step.name, 1, step.queue, "step_completed")
+    return Following(
+        position=follow.position,
+        is_child=is_child,
+        worker_id=follow.worker_id,
+        step=step.name,
+        started=publisher.step_started(step.name, 1, follow.worker_name),
+        cause=dispatched.as_cause if is_child else completed.as_cause,
+        unknown=follow.unknown,
     )
 
 
 def what_completed(
-    plan: Plan, completed: Event, succeeded: Event | None, completion: Completion
+    plan: Plan,
+    completed: Event,
+    succeeded: Event | None,
+    completion: Completion,
+    following: Following | None = None,
 ) -> Iterator[tuple[Event, str | None]]:
     """Yield what the statement that completes a step has told the log, each event with what led to it."""
     yield completed, None
     for position in completion.dispatched:
         child = plan[position]
         yield publisher.step_dispatched(child.name, 1, child.queue, "step_completed"), completed.as_cause
+    if completion.following is not None and following is not None:
+        yield following.started, following.cause
     if completion.run_finished and succeeded is not None:
         yield succeeded, completed.as_cause
 
@@ -122,16 +164,17 @@ def fail_step(command: FailStep, scope: Scope) -> Outcome:
 
 
 def _is_tried_again(command: FailStep, delay: timedelta, scope: Scope) -> bool:
-    times = scope.tx.steps.retry(command, delay, command.error)
-    if times is None:
+    failed = scope.tx.steps.retry(command, delay, command.error)
+    if failed is None:
         # Late, or the run is ending; or it was, until somebody requeued what had failed.
         scope.tx.steps.lock_unfinished(command.run_id)
-        times = scope.tx.steps.retry(command, delay, command.error)
-    if times is None:
+        failed = scope.tx.steps.retry(command, delay, command.error)
+    if failed is None:
         return False
     name = scope.plan(command.plan_id)[command.position].name
-    seconds = delay.total_seconds()
-    scope.publish(command.run_id, publisher.step_retrying(name, command.attempt, times, command.error, seconds))
+    event = publisher.step_retrying(name, command.attempt, failed.times, command.error, delay.total_seconds())
+    scope.tx.event_log.keep_moment(failed.failed_at)  # whoever adds the delay to the event's time finds when it is due
+    scope.publish(command.run_id, event)
     return True
 
 

@@ -12,7 +12,6 @@ from workflow_engine.engine.handlers.run import (
     envelope,
     is_due_at_once,
     root_dispatches,
-    root_steps,
     submitted_events,
 )
 from workflow_engine.engine.handlers.scope import Scope
@@ -66,7 +65,7 @@ def submit_runs(commands: Sequence[SubmitRun], scope: Scope) -> Outcome:
         return Outcome(value=[])
     batch = _Batch(scope)
     new = [batch.new_run(command) for command in commands]
-    roots = {plan_id: root_steps(plan) for plan_id, plan in batch.plans.items()}
+    roots = {plan_id: scope.plans.root_steps(plan_id, scope.tx) for plan_id in batch.plans}
     stored = scope.tx.run_batches.submit(new, roots)
     sent: list[Dispatch] = []
     for run in new:

@@ -1,11 +1,14 @@
 -- resend_steps.sql: take steps whose message is gone, to send them again: unclaimed for long, and either in a queue that is
 -- empty, or overtaken: a step sent to the same queue at the same priority more than `age` later was claimed. A backlog that
--- is merely slow is neither. What another coordinator is taking is skipped. Index: runs_unfinished_idx, then steps_pkey.
+-- is merely slow is neither. A step that its worker went on with was in no queue, and of one that was sent again nobody knows
+-- which message was claimed: they overtake nobody. What another coordinator is taking is skipped.
+-- Index: runs_unfinished_idx, then steps_pkey.
 WITH fronts AS (
     SELECT plan_steps.queue, coalesce(runs.priority, plan_steps.priority) AS priority,
            max(steps.dispatched_at) AS claimed
       FROM runs
       JOIN steps ON steps.run_id = runs.id AND steps.started_at IS NOT NULL AND steps.state <> 'dispatched'
+                AND NOT steps.kept AND steps.resends = 0
       JOIN plan_steps ON plan_steps.plan_id = runs.plan_id AND plan_steps.position = steps.position
      WHERE runs.finished_at IS NULL
      GROUP BY 1, 2

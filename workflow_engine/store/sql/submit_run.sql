@@ -1,5 +1,6 @@
 -- submit_run.sql: store a run and its steps in one statement, whatever the size of the plan.
 -- No row comes back where the idempotency key is taken: the run that has it was first.
+-- Its event has a place in the log `at_once`, or `deferred`: only at the commit of whoever's transaction this is.
 WITH accepted AS (
     INSERT INTO runs (
         id, plan_id, namespace, workflow, version, state, input, input_digest, idempotency_key, correlation_id,
@@ -8,7 +9,7 @@ WITH accepted AS (
     )
     SELECT %(run_id)s, plans.id, plans.namespace, plans.workflow, plans.version, 'pending', %(input)s::json,
            %(input_digest)s, %(idempotency_key)s, %(correlation_id)s, %(priority)s, %(title)s, %(description)s,
-           %(tags)s, %(metadata)s::jsonb, %(agent)s, %(initiator)s, %(traceparent)s, %(sinks)s, %(scheduled_at)s,
+           %(tags)s::text[], %(metadata)s::jsonb, %(agent)s, %(initiator)s, %(traceparent)s, %(sinks)s, %(scheduled_at)s,
            %(due_at)s, %(remind_before)s::double precision[], %(timeout)s::double precision, %(expires_at)s,
            %(schedule_id)s::bigint
       FROM plans
@@ -27,7 +28,9 @@ WITH accepted AS (
                 THEN coalesce(%(scheduled_at)s, accepted.created_at) END
       FROM accepted
       JOIN plan_steps ON plan_steps.plan_id = %(plan_id)s
-), published AS (
+)
+-- [at_once
+, published AS (
     INSERT INTO events (
         run_id, plan_id, namespace, correlation_id, traceparent, occurred_at, name, step, attempt, cause, data
     )
@@ -42,12 +45,14 @@ WITH accepted AS (
              FROM unnest(%(root_names)s::text[], %(root_data)s::jsonb[]) AS root (name, data)
             WHERE %(dispatch)s
           ) AS fact
-     WHERE NOT %(deferred)s
-), deferred AS (                          -- a place in the log only at the commit of whoever's transaction this is
+)
+-- at_once]
+-- [deferred
+, deferred AS (
     INSERT INTO deferred_events (run_id, plan_id, namespace, correlation_id, traceparent, name, occurred_at, data)
     SELECT accepted.id, accepted.plan_id, accepted.namespace, accepted.correlation_id, accepted.traceparent,
            'run.submitted', accepted.created_at, %(submitted)s::jsonb
       FROM accepted
-     WHERE %(deferred)s
 )
+-- deferred]
 SELECT id::text AS run_id, created_at FROM accepted

@@ -1,9 +1,8 @@
 """Workflows' plans, runs, their steps, and the workers that hold them."""
 
-from collections.abc import Iterable
-
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Computed,
@@ -23,8 +22,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
-from workflow_engine.model.run import FINAL_RUN_STATES, RunState
-from workflow_engine.model.step import FINAL_STEP_STATES, StepState
 from workflow_engine.store.tables.metadata import metadata
 
 NOW = text("clock_timestamp()")
@@ -32,10 +29,6 @@ NOW = text("clock_timestamp()")
 
 def _moment(name: str, **options: object) -> Column[object]:
     return Column(name, DateTime(timezone=True), **options)  # type: ignore[arg-type]  # passed through to Column
-
-
-def _one_of(states: Iterable[str]) -> str:
-    return "state IN (" + ", ".join(f"'{state}'" for state in sorted(states)) + ")"
 
 
 plans = Table(
@@ -106,8 +99,7 @@ runs = Table(
         Text,
         Computed("CASE WHEN state IN ('pending', 'running') THEN 'open' ELSE state END", persisted=True),
     ),
-    CheckConstraint(_one_of(RunState), name="state"),
-    CheckConstraint(f"(finished_at IS NOT NULL) = ({_one_of(FINAL_RUN_STATES)})", name="finished_iff_final"),
+    CheckConstraint("wfe_run_makes_sense(state, finished_at)", name="state"),
     CheckConstraint("sinks_left >= 0", name="sinks_left"),
     CheckConstraint("remind_before IS NULL OR due_at IS NOT NULL", name="reminders_need_due_at"),
     CheckConstraint("timeout > 0", name="timeout"),
@@ -172,11 +164,9 @@ steps = Table(
     Column("resends", SmallInteger, nullable=False, server_default="0"),
     Column("forgiven", Integer, nullable=False, server_default="0"),
     _moment("released_since"),
-    CheckConstraint(_one_of(StepState), name="state"),
-    CheckConstraint(f"(finished_at IS NOT NULL) = ({_one_of(FINAL_STEP_STATES)})", name="finished_iff_final"),
-    CheckConstraint("(ready_at IS NOT NULL) = (state IN ('ready', 'retrying'))", name="ready_at_iff_due"),
-    CheckConstraint("state <> 'running' OR worker_id IS NOT NULL", name="running_has_worker"),
-    CheckConstraint("missing >= 0", name="missing"),
+    # Whether a worker went on with an attempt of it: no message of that was in a queue.
+    Column("kept", Boolean, nullable=False, server_default="false"),
+    CheckConstraint("wfe_step_makes_sense(state, missing, worker_id, ready_at, finished_at)", name="state"),
     # The only index a state change may touch, and the hot path never does: on it ready_at stays NULL, so its
     # updates stay HOT. It serves dispatch_ready.sql.
     Index("steps_ready_idx", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
