@@ -17,6 +17,8 @@ class Configuration:
     broker_url: str
     results_url: str
     """Where Celery's side keeps its results: another database of the same Valkey."""
+    queue: str = ENGINE_QUEUE
+    """Of our side's steps."""
     events: bool = False
     """Whether both workers send task events."""
     same_transport: bool = False
@@ -29,7 +31,9 @@ class Configuration:
     @classmethod
     def from_environment(cls) -> "Configuration":
         """Read what the benchmark told this worker."""
-        read = {name: os.environ[_PREFIX + name.upper()] for name in ("database_url", "broker_url", "results_url")}
+        read = {
+            name: os.environ[_PREFIX + name.upper()] for name in ("database_url", "broker_url", "results_url", "queue")
+        }
         return cls(
             events=os.environ[_PREFIX + "EVENTS"] == "True",
             same_transport=os.environ[_PREFIX + "SAME_TRANSPORT"] == "True",

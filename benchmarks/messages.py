@@ -9,7 +9,7 @@ from typing import Any, Final
 import redis
 
 from benchmarks.configuration import Configuration
-from benchmarks.servers import drop_queues, keys_of
+from benchmarks.servers import UnfairServer, drop_queues, is_redis, keys_of
 from benchmarks.sides import CanvasSide, EngineSide
 from benchmarks.trace import StepsMissing
 from benchmarks.workflows import SIZES, UNSERVED, chain, wide
@@ -39,7 +39,15 @@ class Scales:
     """Weighs what is sent to a queue that nobody reads."""
 
     def __init__(self, configuration: Configuration, engine: EngineSide, canvas: CanvasSide) -> None:
-        """Weigh both sides' messages."""
+        """Weigh both sides' messages.
+
+        Raises:
+            UnfairServer: the broker is no Redis, whose queues can be looked into.
+        """
+        if not is_redis(configuration.broker_url):
+            raise UnfairServer(
+                "messages are weighed in a Redis: leave WFE_BROKER_URL out, or --only what else you want"
+            )
         self._broker = redis.Redis.from_url(configuration.broker_url)
         self._engine = engine
         self._canvas = canvas

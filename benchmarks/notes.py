@@ -60,5 +60,4 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 def _name(query: Any) -> str:
     text = query.decode() if isinstance(query, bytes) else str(query)
-    word = text.removeprefix("-- ").split(maxsplit=1)[0]
-    return word.removesuffix(":").removesuffix(".sql")
+    return text.removeprefix("/* ").split(maxsplit=1)[0]

@@ -5,15 +5,18 @@ from statistics import median
 from typing import Any
 
 from benchmarks.api import Answers
+from benchmarks.counts import Counts
 from benchmarks.cpu import QUIET
+from benchmarks.line import LineCost
 from benchmarks.lists import PageTimes
 from benchmarks.messages import LIMIT, Weights
 from benchmarks.readiness import WATCHED, Delays, Upkeep
 from benchmarks.relay import Latency
 from benchmarks.session import Growth, Round, Workload
 from benchmarks.sse import Streamed
+from benchmarks.step_times import SLOW_DISKS, Disk, StepTimes
 
-PARTS = ("worker", "pool", "postgres", "valkey", "client", "relay")
+PARTS = ("worker", "pool", "postgres", "valkey", "flower", "client", "relay")
 
 
 def ratios(rounds: Sequence[Round], contestant: str) -> list[float]:
@@ -157,6 +160,51 @@ def print_growth(growths: Sequence[Growth]) -> None:
         print(f"  submitted in {timing.submitted:.2f} s, finished after {timing.finished:.1f} s; worker's memory:")
         for name, size in each.after.items():
             print(f"    {name}: {each.before.get(name, 0) / 1024:.0f} -> {size / 1024:.0f} MB")
+
+
+def print_counts(counts: Sequence[Counts]) -> None:
+    """Print what steps cost, counted."""
+    print("\ncounted, a step, its share of the submit included; one process runs them")
+    print(f"  {'':<16} statements  commits to disk  write-ahead log  messages  broker's commands")
+    for each in counts:
+        print(
+            f"  {each.shape:<16} {each.statements:>10.2f} {each.fsyncs:>16.2f} {each.wal_bytes:>14,.0f} B "
+            f"{each.messages:>8.2f} {each.broker_commands:>18.2f}",
+            flush=True,
+        )
+
+
+def print_line_cost(cost: LineCost) -> None:
+    """Print what a step costs that goes on in place."""
+    print(
+        f"{cost.shape:<14} a step by the clock {cost.clock:.2f} ms; processor: Python {cost.python:.3f}, "
+        f"PostgreSQL {cost.postgres:.3f}, {cost.ratio:.2f} of Python's",
+        flush=True,
+    )
+
+
+def print_step_times(times: StepTimes) -> None:
+    """Print where the processor time of a step goes."""
+    print(f"\n{times.shape}, {times.way}: {times.steps:,} steps, {times.elapsed:.2f} ms each by the clock", end="; ")
+    print(f"others took {times.others:.0%} of the machine")
+    parts = ", ".join(f"{part} {times.processor[part]:.3f}" for part in PARTS if part in times.processor)
+    print(f"  processor, ms a step: {parts}")
+    for role, inside in times.inside.items():
+        shares = ", ".join(f"{part} {spent:.3f}" for part, spent in inside.items())
+        print(f"  {role} ({times.samples[role]:,} samples): {shares}", flush=True)
+
+
+def print_disk(disk: Disk, times: Sequence[StepTimes]) -> None:
+    """Print what waiting for the disk costs a step."""
+    flush = "" if disk.flush is None else f"; pg_test_fsync: {disk.flush:.3f} ms a flush"
+    print(
+        f"\na commit of one small insert: {disk.durable:.3f} ms durable, {disk.not_durable:.3f} ms with "
+        f"synchronous_commit off, so {disk.waiting:.3f} ms for the disk{flush}"
+    )
+    for each in times:
+        if each.shape.startswith("chain"):
+            slower = ", ".join(f"{ms:g} ms: {disk.with_flush(each.elapsed, ms):.2f} ms" for ms in SLOW_DISKS)
+            print(f"  a step of a chain, {each.way}: {each.elapsed:.2f} ms here; computed for a flush of {slower}")
 
 
 def rounds_as_json(rounds: Sequence[Round]) -> list[dict[str, Any]]:

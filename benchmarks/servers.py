@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 import redis
+from kombu import Connection
 from psycopg import sql
 
 from benchmarks.configuration import CANVAS_QUEUE, ENGINE_QUEUE, Configuration
+from benchmarks.flower import running_flower
 from benchmarks.workflows import UNSERVED
 from workflow_engine.embedded.broker import EmbeddedBroker
 from workflow_engine.embedded.postgres import EmbeddedPostgres
@@ -35,13 +37,16 @@ class Servers:
 
 
 @contextmanager
-def session_servers(*, events: bool, same_transport: bool = False, volatile_broker: bool = False) -> Iterator[Servers]:
+def session_servers(
+    *, events: bool, same_transport: bool = False, volatile_broker: bool = False, flower: bool = False
+) -> Iterator[Servers]:
     """Lend servers with a migrated database of their own, and a folder; all is gone afterwards.
 
-    The embedded broker keeps an append-only file, as in `wfe dev`, unless it is to be volatile.
+    The embedded broker keeps an append-only file, as in `wfe dev`, unless it is to be volatile. Flower listens
+    if asked for.
 
     Raises:
-        UnfairServer: the database does not write to disk, or the broker is no Redis.
+        UnfairServer: the database does not write to disk.
     """
     processes: dict[str, int] = {}
     with ExitStack() as stack:
@@ -50,15 +55,18 @@ def session_servers(*, events: bool, same_transport: bool = False, volatile_brok
         if not database_url:
             postgres = stack.enter_context(EmbeddedPostgres(folder / "postgres", fsync=True))
             database_url, processes["postgres"] = postgres.url, postgres.pid or 0
-        broker_url = os.environ.get("WFE_BROKER_URL")
-        if not broker_url:
-            broker = stack.enter_context(EmbeddedBroker(folder / "broker", persistent=not volatile_broker))
-            broker_url, processes["valkey"] = broker.url, broker.pid or 0
-        results_url = _next_database(broker_url)
+        broker_url = results_server = os.environ.get("WFE_BROKER_URL", "")
+        if not is_redis(broker_url):  # Celery's results are in Redis, whatever carries the messages
+            valkey = stack.enter_context(EmbeddedBroker(folder / "broker", persistent=not volatile_broker))
+            results_server, processes["valkey"] = valkey.url, valkey.pid or 0
+            broker_url = broker_url or valkey.url
+        results_url = next_database(results_server)
         own = stack.enter_context(own_database(database_url))
         check_durable(own)
         migration.upgrade(own)
         stack.callback(_clean, broker_url)
+        if flower:
+            processes["flower"] = stack.enter_context(running_flower(broker_url, folder))
         configuration = Configuration(database_url=own, broker_url=broker_url, results_url=results_url, events=events)
         yield Servers(configuration=configuration, folder=folder, processes=processes)
 
@@ -86,10 +94,14 @@ def own_database(server_url: str, what: str = "session") -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
 
 
-def _next_database(broker_url: str) -> str:
+def is_redis(broker_url: str) -> bool:
+    """Return whether a broker is a Redis or Valkey."""
+    return urlsplit(broker_url).scheme in {"redis", "valkey"}
+
+
+def next_database(broker_url: str) -> str:
+    """Return the URL of the next database of a Redis, for Celery's results."""
     parts = urlsplit(broker_url)
-    if parts.scheme not in {"redis", "valkey"}:
-        raise UnfairServer("Celery's canvas is measured with its Redis result backend: WFE_BROKER_URL must be redis://")
     number = int(parts.path.strip("/") or 0)
     return parts._replace(scheme="redis", path=f"/{number + 1}").geturl()
 
@@ -107,5 +119,10 @@ def drop_queues(broker: redis.Redis, *queues: str) -> None:
 
 
 def _clean(broker_url: str) -> None:
+    if not is_redis(broker_url):
+        with Connection(broker_url) as connection:
+            for queue in (ENGINE_QUEUE, CANVAS_QUEUE, UNSERVED):
+                connection.default_channel.queue_delete(queue)
+        return
     with redis.Redis.from_url(broker_url) as broker:
         drop_queues(broker, ENGINE_QUEUE, CANVAS_QUEUE, UNSERVED)

@@ -21,6 +21,7 @@ from benchmarks.engine import engine_of
 from benchmarks.trace import StepsMissing, Trace, record
 from benchmarks.workflows import chain, diamond, wide
 from workflow_engine import RunHandle, Workflow
+from workflow_engine.client.batch import BATCH_LIMIT
 
 _SETTLE_SECONDS: Final = 20.0
 
@@ -149,10 +150,12 @@ class EngineSide(Side):
 
     name = "engine"
 
-    def __init__(self, configuration: Configuration, trace: Trace, meter: Meter) -> None:
-        """Submit to the worker that appends to ``trace``."""
+    def __init__(
+        self, configuration: Configuration, trace: Trace, meter: Meter, workflows: Iterable[Workflow] | None = None
+    ) -> None:
+        """Submit to the worker that appends to ``trace``; ``workflows``: those to be known, unless all are served."""
         super().__init__(trace, meter)
-        self.engine = engine_of(configuration)
+        self.engine = engine_of(configuration, workflows)
         self.client = self.engine.client
         self._database = psycopg.connect(configuration.database_url, autocommit=True)
 
@@ -166,12 +169,20 @@ class EngineSide(Side):
 
     def diamonds_at_once(self, number: int) -> Work:
         """Return diamonds, to be submitted by one ``submit_many``."""
-        runs = self._next_runs(number)
-        return Work(submit=lambda: _ids(self.client.submit_many(diamond(), runs)), expected=_records(runs, 4))
+        return self.runs(diamond(), number, 4)
 
     def wide(self, width: int) -> Work:
         """Return one step, ``width`` after it, one after all of them."""
         return self._job(wide(width), 1, width + 2)
+
+    def runs(self, workflow: Workflow, number: int, steps: int) -> Work:
+        """Return runs of ``workflow``, which has so many steps, to be submitted in batches."""
+        runs = self._next_runs(number)
+        batches = [runs[first : first + BATCH_LIMIT] for first in range(0, number, BATCH_LIMIT)]
+        return Work(
+            submit=lambda: [run.id for batch in batches for run in self.client.submit_many(workflow, batch)],
+            expected=_records(runs, steps),
+        )
 
     def settle(self, submitted: Sequence[str]) -> None:
         """Ask the database whether every run has succeeded, and every step of them."""

@@ -12,10 +12,8 @@ from benchmarks.configuration import Configuration
 from benchmarks.trace import TRACE_FILE, Trace
 from workflow_engine.embedded.processes import ChildProcess, Program
 
-POOL: Final = 2
+PROCESSES: Final = 2
 OPTIONS: Final = (
-    f"--concurrency={POOL}",
-    "--pool=prefork",
     "--prefetch-multiplier=1",
     "--loglevel=WARNING",
     "--without-gossip",
@@ -35,14 +33,17 @@ class Worker:
         folder: Path,
         *,
         variables: Mapping[str, str] | None = None,
+        pool: str = "prefork",
+        concurrency: int = PROCESSES,
     ) -> None:
         """Prepare it; its log and trace are in ``folder``; ``variables`` are added to its environment."""
-        self.trace = Trace(folder / f"{module}.trace")
-        self.log = folder / f"{module}.log"
+        self.trace = Trace(folder / f"{module}-{queue}.trace")
+        self.log = folder / f"{module}-{queue}.log"
         self._program = Program(
             argv=[
                 *(sys.executable, "-m", "celery", "-A", f"benchmarks.{module}", "worker"),
-                *("-Q", queue, "-n", f"{module}@benchmark", *OPTIONS),
+                *("-Q", queue, "-n", f"{module}-{queue}@benchmark", *OPTIONS),
+                *(f"--pool={pool}", f"--concurrency={concurrency}"),
             ],
             env=os.environ
             | configuration.as_environment()

@@ -1,7 +1,8 @@
 """The shapes as workflows of ours; every step does nothing but append its record."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.trace import append, record
 from workflow_engine import Step, StepContext, Workflow
@@ -27,7 +28,7 @@ def chain(length: int, queue: str | None = None) -> Workflow:
     workflow = Workflow(_name("chain", length, queue), queue=queue)
     last: list[Step] = []
     for number in range(length):
-        last = [_add(workflow, number, last)]
+        last = [add(workflow, number, last)]
     return workflow
 
 
@@ -35,9 +36,9 @@ def chain(length: int, queue: str | None = None) -> Workflow:
 def diamond(queue: str | None = None) -> Workflow:
     """Return four steps: one, two beside each other, one."""
     workflow = Workflow(_name("diamond", 4, queue), queue=queue)
-    top = _add(workflow, 0, [])
-    sides = [_add(workflow, number, [top]) for number in (1, 2)]
-    _add(workflow, 3, sides)
+    top = add(workflow, 0, [])
+    sides = [add(workflow, number, [top]) for number in (1, 2)]
+    add(workflow, 3, sides)
     return workflow
 
 
@@ -45,20 +46,23 @@ def diamond(queue: str | None = None) -> Workflow:
 def wide(width: int, queue: str | None = None) -> Workflow:
     """Return one step, ``width`` steps after it (in ``queue``, if given), and one after all of them."""
     workflow = Workflow(_name("wide", width, queue))
-    first = _add(workflow, 0, [])
-    middle = [_add(workflow, number + 1, [first], queue) for number in range(width)]
-    _add(workflow, width + 1, middle)
+    first = add(workflow, 0, [])
+    middle = [add(workflow, number + 1, [first], queue) for number in range(width)]
+    add(workflow, width + 1, middle)
     return workflow
 
 
 def served() -> list[Workflow]:
     """Return every workflow that a worker meets."""
-    whole = [chain(100), diamond(), diamond(TIMED), diamond(UNSERVED), wide(20), wide(1_000), wide(10_000)]
+    whole = [chain(100), diamond(), diamond(TIMED), diamond(UNSERVED), wide(20), wide(100), wide(1_000), wide(10_000)]
     return whole + [wide(size - 2, UNSERVED) for size in SIZES]
 
 
-def _add(workflow: Workflow, number: int, after: list[Step], queue: str | None = None) -> Step:
-    step = workflow.step(name=f"s{number:06d}", after=after, queue=queue)(noop)
+def add(
+    workflow: Workflow, number: int, after: list[Step], queue: str | None = None, handler: Callable[..., Any] = noop
+) -> Step:
+    """Add the step of a number, whose name says it."""
+    step = workflow.step(name=f"s{number:06d}", after=after, queue=queue)(handler)
     if not isinstance(step, Step):
         raise TypeError(step)
     return step
