@@ -7,8 +7,8 @@ from celery import Celery, chord
 
 def register(app: Celery) -> None:
     """Add the tasks to an app."""
-    app.task(name="plain.double")(_double)
-    app.task(name="plain.total")(_total)
+    app.task(name="plain.double", shared=False)(_double)
+    app.task(name="plain.total", shared=False)(_total)
 
 
 def chord_of(app: Celery, numbers: list[int]) -> Any:

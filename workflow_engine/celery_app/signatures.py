@@ -29,12 +29,12 @@ def canvas(plan: Plan, input: Any = None) -> Signature:  # noqa: A002  as Plan.c
 def register_canvas_tasks(app: Celery, registry: Registry) -> None:
     """Register the two tasks of ``canvas`` on an app, for the workflows in ``registry``."""
 
-    @app.task(name=CANVAS_STEP)  # type: ignore[untyped-decorator]  # Celery has no types
+    @app.task(name=CANVAS_STEP, shared=False)  # type: ignore[untyped-decorator]  # Celery has no types
     def canvas_step(before: Any = None, *, workflow: Sequence[str], step: str, value: Any) -> dict[str, Any]:
         results = canvas_results(before)
         return results | {step: _run(registry, workflow, step, value, results)}
 
-    @app.task(name=CANVAS_JOIN)  # type: ignore[untyped-decorator]  # Celery has no types
+    @app.task(name=CANVAS_JOIN, shared=False)  # type: ignore[untyped-decorator]  # Celery has no types
     def canvas_join(before: Any = None) -> dict[str, Any]:
         return canvas_results(before)
 

@@ -20,7 +20,7 @@ AN_HOUR = timedelta(hours=1)
 def step_of(ask: Callable[[Any], Any], **options: Any) -> Step:
     """Return the step of an existing task that asks for a retry in its own way."""
 
-    @Celery("theirs", set_as_current=False).task(bind=True, **options)
+    @Celery("theirs", set_as_current=False).task(bind=True, shared=False, **options)
     def theirs(self: Any) -> None:
         ask(self)
 

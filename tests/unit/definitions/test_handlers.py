@@ -79,7 +79,7 @@ def test_a_model_returned_without_an_output_model_is_stored_as_plain_values() ->
 def task() -> Any:
     """A Celery task that returns what it was called with."""
 
-    @Celery("theirs", set_as_current=False).task(name="their.module.collect")
+    @Celery("theirs", set_as_current=False).task(name="their.module.collect", shared=False)
     def collect(*args: Any, **kwargs: Any) -> Any:
         """Collect what is given."""
         return [list(args), kwargs]
