@@ -1,7 +1,10 @@
 """Random graphs give the same results on the engine, in process, and as Celery's own canvas."""
 
+from collections.abc import Iterator
+
 import pytest
 from celery import Celery
+from celery._state import get_current_app
 
 from tests.fixtures.stages import StageMaker
 from tests.support.processes import Stage, count_completions
@@ -14,12 +17,16 @@ from workflow_engine.testing import run_inline
 INPUT = {"start": 7}
 
 
-@pytest.fixture(scope="module")
-def canvas_app() -> Celery:
+@pytest.fixture
+def canvas_app() -> Iterator[Celery]:
+    """A current app, as in a worker: the parts of a nested canvas ask for it."""
+    before = get_current_app()
     app = Celery("canvas", broker="memory://", backend="cache+memory://", set_as_current=False)
     app.conf.update(task_always_eager=True, task_eager_propagates=True)
     register_canvas_tasks(app, Registry(WORKFLOWS))
-    return app
+    app.set_current()
+    yield app
+    before.set_current()
 
 
 @pytest.fixture(scope="module")
