@@ -6,15 +6,19 @@ worker's main process spends on a message. Only apps of our own use this; an app
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from time import monotonic
+from threading import Lock
+from time import monotonic, time
 from typing import Any, Final
 
 from kombu.transport import redis
 from kombu.utils.json import dumps
+from redis import exceptions as redis_errors
 
+_MOST_UNREAD: Final = 64
+"""Answers that may wait to be read: a kilobyte at most."""
 _NAP: Final = 0.01
 """Seconds between two looks for room, where nothing tells of it."""
 
@@ -32,20 +36,106 @@ _withheld: ContextVar[list[Unsent] | None] = ContextVar("withheld", default=None
 """Not the channel's: whoever publishes may get another one on the way, after an outage."""
 
 
-class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
-    """Notes what a worker has, and has done with, in pairs of commands that need be no transaction.
+class Receipts:
+    """Commands for whose answers nobody waits: a connection of their own, whose answers are read when there are some.
 
-    They go to the broker together. One that dies between the two forgets a message at worst, which coordinators find.
+    The broker does them in the order in which they were sent. What it could not do is told later, or found by
+    coordinators: at worst a message is forgotten, or comes again.
     """
 
-    @contextmanager
-    def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
-        """Lend the pipeline that is given, or one without MULTI and EXEC: a quarter of what these commands cost."""
-        if pipe:
-            yield pipe
-            return
-        with self.channel.conn_or_acquire(client) as connected:
-            yield connected.pipeline(transaction=False)
+    def __init__(self) -> None:
+        """Without a connection: the first command takes one."""
+        self._lock = Lock()
+        self._pool: Any = None
+        self._connection: Any = None
+        self._socket: Any = None
+        self._unread = 0
+
+    def send(self, pool: Any, *commands: tuple[Any, ...]) -> None:
+        """Send commands on a connection of ``pool``, which may be another one than before."""
+        with self._lock:
+            connection = self._connected(pool)
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            if connection._sock is not self._socket:  # noqa: SLF001  it was closed meanwhile, and its answers with it
+                self._socket, self._unread = connection._sock, 0  # noqa: SLF001
+            self._unread += len(commands)
+            if self._unread >= _MOST_UNREAD:
+                self._read()
+
+    def settle(self) -> None:
+        """Come back when all that was sent is done."""
+        with self._lock:
+            if self._connection is not None and self._connection._sock is self._socket:  # noqa: SLF001
+                self._read()
+
+    def _connected(self, pool: Any) -> Any:
+        if self._connection is None or self._pool is not pool:
+            self._pool, self._connection = pool, pool.get_connection()
+        return self._connection
+
+    def _read(self) -> None:
+        refused: Exception | None = None
+        while self._unread:
+            self._unread -= 1
+            try:
+                self._connection.read_response()
+            except redis_errors.ResponseError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+
+
+class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
+    """Notes what a worker has, and has done with, in pairs of commands that need be no transaction and no answer.
+
+    With MULTI and EXEC, and waiting for the broker each time, they were almost half of what a worker's main process did
+    for a message.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Note things for one channel."""
+        super().__init__(*args, **kwargs)
+        self._receipts = Receipts()
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note that the worker has a message."""
+        about = message.delivery_info
+        raw = dumps([message._raw, about["exchange"], about["routing_key"]])  # noqa: SLF001  as kombu keeps it
+        self._send(
+            ("ZADD", self._key(self.unacked_index_key), time(), delivery_tag),
+            ("HSET", self._key(self.unacked_key), delivery_tag, raw),
+        )
+        super(redis.QoS, self).append(message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Note that the worker is done with a message."""
+        self._send(
+            ("ZREM", self._key(self.unacked_index_key), delivery_tag),
+            ("HDEL", self._key(self.unacked_key), delivery_tag),
+        )
+        super(redis.QoS, self).ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Note that the worker does not want a message."""
+        if requeue:
+            super().reject(delivery_tag, requeue=True)
+        else:
+            self.ack(delivery_tag)
+
+    def settle(self) -> None:
+        """Come back when the broker knows all that was noted."""
+        self._receipts.settle()
+
+    def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:
+        """Give a message back, which the broker must know of by then."""
+        self.settle()
+        super().restore_by_tag(tag, client=client, leftmost=leftmost)
+
+    def _send(self, *commands: tuple[Any, ...]) -> None:
+        self._receipts.send(self.channel.pool, *commands)
+
+    def _key(self, name: str) -> str:
+        return f"{self.channel.global_keyprefix}{name}"
 
 
 class Channel(redis.Channel):  # type: ignore[misc]  # kombu has no types
@@ -55,6 +145,13 @@ class Channel(redis.Channel):  # type: ignore[misc]  # kombu has no types
     _kept_client: Any = None
     takes_copies: Final = True
     """Whether it can withhold and push: told from other channels without importing this module, which loads redis."""
+
+    def close(self) -> None:
+        """Close it; what is noted is not lost with the connection."""
+        if isinstance(self._qos, QoS):
+            with suppress(*self.connection_errors):
+                self._qos.settle()
+        super().close()
 
     @contextmanager
     def withholding(self) -> Iterator[list[Unsent]]:
