@@ -1,5 +1,6 @@
 """What a message weighs, read from the broker's queue."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from threading import Event as Flag
@@ -13,9 +14,10 @@ from benchmarks.servers import UnfairServer, drop_queues, is_redis, keys_of
 from benchmarks.sides import CanvasSide, EngineSide
 from benchmarks.trace import StepsMissing
 from benchmarks.workflows import SIZES, UNSERVED, chain, wide
+from workflow_engine.celery_app.messages import OTHERS
 
 LIMIT: Final = 1_536
-"""Bytes that a step's message may have, whatever the size of its run."""
+"""Bytes that a message may have, whatever the size of its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +73,21 @@ class Scales:
         )
 
     def _sent(self, action: Callable[[], Any], number: int) -> list[int]:
-        """Return the bytes of each message that ``action`` leads to, of which there must be ``number``."""
+        """Return the bytes of each message that ``action`` leads to; they are for so many steps or tasks."""
         drop_queues(self._broker, UNSERVED)
         action()
         deadline = perf_counter() + 60
-        while (arrived := sum(self._broker.llen(key) for key in keys_of(self._broker, UNSERVED))) < number:
+        while (arrived := sum(map(_steps_of, messages := self._queued()))) < number:
             if perf_counter() > deadline:
-                raise StepsMissing(f"{arrived} of {number} messages were sent")
+                raise StepsMissing(f"messages for {arrived} of {number} steps were sent")
             Flag().wait(0.02)
-        sizes = [len(message) for key in keys_of(self._broker, UNSERVED) for message in self._broker.lrange(key, 0, -1)]
         drop_queues(self._broker, UNSERVED)
-        return sizes
+        return [len(message) for message in messages]
+
+    def _queued(self) -> list[bytes]:
+        return [message for key in keys_of(self._broker, UNSERVED) for message in self._broker.lrange(key, 0, -1)]
+
+
+def _steps_of(message: bytes) -> int:
+    """Return how many steps a message is for: short siblings may share one."""
+    return 1 + len(json.loads(message)["headers"].get(OTHERS) or ())

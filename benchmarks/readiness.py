@@ -88,9 +88,13 @@ class Timed:
 
 
 def dispatch_delays(session: Session, servers: Servers) -> list[Delays]:
-    """Return how long after a completion its children have been sent, alone and at half of what the worker can do."""
-    half = half_load(session)
-    with _timed(servers, "worker") as worker:
+    """Return how long after a completion its children have been sent, alone and at half of what the worker can do.
+
+    The worker goes on with nothing in place: every step is sent.
+    """
+    del session
+    with _timed(servers, "worker", WFE_KEPT_STEPS="0") as worker:
+        half = _half_of(worker)
         alone = _completions(worker, servers, rate=5, number=50)
         loaded = _completions(worker, servers, rate=half, number=RUNS)
     return [
@@ -150,6 +154,15 @@ def half_load(session: Session) -> float:
     """Return half of the diamonds a second that our side's worker can run."""
     timing = session.engine.run(session.engine.diamonds(DIAMONDS))
     return DIAMONDS / timing.finished / 2
+
+
+def _half_of(worker: Timed) -> float:
+    """Return half of the diamonds a second that a worker can run of which nothing is known yet."""
+    begin = monotonic()
+    runs = [worker.client.submit(diamond(TIMED), 1) for _ in range(RUNS)]
+    for run in runs:
+        run.wait(timeout=PATIENCE)
+    return RUNS / (monotonic() - begin) / 2
 
 
 def _completions(worker: Timed, servers: Servers, *, rate: float, number: int) -> list[float]:
@@ -227,10 +240,10 @@ def _watch(what: str, servers: Servers, pid: int) -> Upkeep:
 
 
 @contextmanager
-def _timed(servers: Servers, kind: str) -> Iterator[Timed]:
-    """Run a worker or a coordinator that notes what it does."""
+def _timed(servers: Servers, kind: str, **settings: str) -> Iterator[Timed]:
+    """Run a worker or a coordinator that notes what it does, with these settings."""
     file = servers.folder / f"dispatches-{kind}-{monotonic():.3f}"
-    variables = {DISPATCHES: str(file), STATEMENTS: str(servers.folder / "statements")}
+    variables = {DISPATCHES: str(file), STATEMENTS: str(servers.folder / "statements"), **settings}
     run = _worker if kind == "worker" else _coordinator
     engine = engine_of(servers.configuration)
     try:
