@@ -42,6 +42,7 @@ _PLACES: Final = (
     ("/kombu/asynchronous/", "e"),
     ("/celery/worker/loops", "e"),
     ("/celery_app/transport", "b"),
+    ("/celery_app/receipts", "b"),
     ("/celery_app/publishing", "b"),
     ("/kombu/", "b"),
     ("/redis/", "b"),
