@@ -78,7 +78,7 @@ class Disk:
 
 
 def step_times(servers: Servers, rounds: int) -> Iterator[StepTimes]:
-    """Yield what a step takes, for each shape and each way of going on; each shape runs so many times 1,000 steps."""
+    """Yield what a step takes, for each shape and each way of going on; each shape runs that often, and chains ten times as often."""
     for way, variables in WAYS.items():
         folder = servers.folder / f"samples-{len(variables)}"
         folder.mkdir()

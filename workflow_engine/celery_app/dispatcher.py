@@ -1,4 +1,4 @@
-"""CeleryDispatcher: sends claimed steps to their queues, each as one message of constant size."""
+"""CeleryDispatcher: sends claimed steps to their queues, in messages whose size does not depend on the run's."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
