@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from kombu import Connection
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from tests.support.processes import wait_until
+from workflow_engine.celery_app import receipts
 from workflow_engine.embedded.broker import EmbeddedBroker
 
 pytestmark = pytest.mark.redis
@@ -145,21 +145,37 @@ def test_what_the_broker_refuses_is_said(channel: Any, broker: Redis) -> None:
     assert noted(broker)[0] == 1
 
 
-def test_a_connection_that_was_lost_is_made_anew_and_its_answers_are_not_waited_for(
-    channel: Any, broker: Redis
-) -> None:
-    (lost,) = taken(channel)
+def lose_connections(broker: Redis) -> None:
+    """Let the broker close every connection but ours."""
     for client in broker.client_list():
         if int(client["id"]) != broker.client_id():
             broker.client_kill_filter(_id=client["id"])
 
-    for _ in range(2):  # a socket may take a command before it finds that nobody reads it
-        try:
-            lost.channel.basic_ack(lost.delivery_tag)
-            channel.qos.settle()
-        except RedisConnectionError:
-            continue
-        break
+
+def test_a_connection_that_was_closed_costs_nobody_a_place(channel: Any, broker: Redis) -> None:
+    messages = taken(channel, 3)
+    channel.qos.settle()
+    channel.basic_qos(0, 3, False)
+    lose_connections(broker)
+
+    for message in messages:  # a socket may take a command before it finds that nobody reads it
+        message.ack()
+
+    assert channel.qos.can_consume()
+    channel.qos.settle()
+    assert noted(broker)[0] <= 1  # which comes again, and is nobody's to run
+
+
+def test_a_connection_that_was_idle_is_not_trusted(
+    channel: Any, broker: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = taken(channel, 2)
+    lose_connections(broker)
+    monkeypatch.setattr(receipts, "_IDLE", 0.0)
+
+    first.ack()
+    second.ack()
+    channel.qos.settle()
 
     assert noted(broker) == (0, 0)
 

@@ -57,12 +57,14 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
         super(redis.QoS, self).append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Note that the worker is done with a message."""
-        self._send(
-            ("ZREM", self._key(self.unacked_index_key), delivery_tag),
-            ("HDEL", self._key(self.unacked_key), delivery_tag),
-        )
-        super(redis.QoS, self).ack(delivery_tag)
+        """Note that the worker is done with a message, whose place another one can have, whatever the broker says."""
+        try:
+            self._send(
+                ("ZREM", self._key(self.unacked_index_key), delivery_tag),
+                ("HDEL", self._key(self.unacked_key), delivery_tag),
+            )
+        finally:
+            super(redis.QoS, self).ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Note that the worker does not want a message."""
