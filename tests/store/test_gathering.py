@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event as Flag
 from threading import get_ident
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from tests.support.processes import wait_until
 from tests.support.recording import RecordingDispatcher, event_names, graph, states
 from workflow_engine import compile_plan
+from workflow_engine.engine import gathering
 from workflow_engine.engine.announcer import Announcer
 from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.gathering import AT_ONCE, LARGE, MOST
@@ -113,6 +115,48 @@ def test_who_comes_alone_is_stored_at_once_and_none_is_left_behind(
     assert alone.created
     assert len(dispatcher.sent) == len({step.run_id for step in dispatcher.sent}) == 201
     assert processor._gathering._under_way == 0
+
+
+class Interruptible(Flag):
+    """Raises in whoever waits for it, before or after its turn has come."""
+
+    before = after = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        while not super().wait(0.01):
+            if self.before:
+                raise KeyboardInterrupt
+        if self.after:
+            raise KeyboardInterrupt
+        return True
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_one_that_is_interrupted_while_it_waits_holds_up_no_other(
+    processor: Processor,
+    database: Database,
+    dispatcher: RecordingDispatcher,
+    threads: ThreadPoolExecutor,
+    plan_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    place = gathering._Place
+    monkeypatch.setattr(gathering, "_Place", lambda command: place(command, turn=Interruptible()))
+    others = [a_submit(plan_id) for _ in range(5)]
+    with nobody_stores(database):
+        submit = submit_behind_others(processor, database, threads, [a_submit(plan_id) for _ in range(AT_ONCE)])
+        interrupted, *futures = submit(others)
+        setattr(processor._gathering._waiting[0].turn, moment, True)
+        if moment == "before":
+            wait_until(interrupted.done)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.result(10)
+    assert [future.result(10).run_id for future in futures] == [command.run_id for command in others[1:]]
+    wait_until(lambda: len(dispatcher.sent) == AT_ONCE + 4)
+    wait_until(lambda: processor._gathering._under_way == 0)
+    assert processor.execute(a_submit(plan_id)).created
 
 
 def test_one_that_cannot_be_stored_harms_no_other(

@@ -87,7 +87,11 @@ class Gathering:
         if not _may_go_with_others(command):
             return self._finished(self._alone(command))
         place = self._enter(command)
-        place.turn.wait()
+        try:
+            place.turn.wait()
+        except BaseException:
+            self._leave(place)
+            raise
         if place.group:
             self._lead(place.group)
         if place.reason is not None:
@@ -106,6 +110,17 @@ class Gathering:
             else:
                 self._waiting.append(place)
         return place
+
+    def _leave(self, place: _Place) -> None:
+        """Somebody was interrupted while it waited: those who would wait for its thread go on."""
+        with self._lock:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            group = place.group
+        if group:
+            self._pass_on()
+            for other in group[1:]:
+                other.turn.set()
 
     def _lead(self, group: list[_Place]) -> None:
         """Act for a group; nobody of it waits afterwards, whatever happens."""
@@ -145,7 +160,7 @@ class Gathering:
             if not group:
                 self._under_way -= 1
                 return
-        group[0].group = group
+            group[0].group = group
         group[0].turn.set()
 
     def _send(self, group: list[_Place]) -> None:
