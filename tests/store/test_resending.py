@@ -1,17 +1,15 @@
 """A step whose message is gone is sent again, a backlog never, each time after twice as long."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.support.recording import A_CLAIM, WORKER, RecordingDispatcher, claim, fail, graph, key, submit
+from tests.support.recording import RecordingDispatcher, claim, fail, go_on, graph, key, submit
 from workflow_engine import Workflow
-from workflow_engine.engine.dispatcher import Dispatch
 from workflow_engine.engine.processor import Processor
 from workflow_engine.engine.resender import BATCH, ResendService
-from workflow_engine.model.commands import CompleteStep, FollowStep, Onward, ProcessReadiness
+from workflow_engine.model.commands import ProcessReadiness
 from workflow_engine.store.transaction import Store
 
 AGE = timedelta(seconds=30)
@@ -41,17 +39,6 @@ def two(*queues: str | None) -> Workflow:
     for number, queue in enumerate(queues):
         workflow.step(name=f"s{number}", queue=queue)(lambda ctx: None)
     return workflow
-
-
-def go_on(processor: Processor, message: Dispatch, step: str) -> Dispatch:
-    """Complete a step as a worker does that goes on with another one; return the message that this one has not."""
-    plan = processor.plan(message.plan_id)
-    position = plan.positions[step]
-    follow = FollowStep(position=position, worker_id=WORKER, worker_name="w")
-    onward = Onward(follow=follow, kept=frozenset(range(len(plan))))
-    answer = processor.execute(CompleteStep(**key(message), result="null", seconds=0.1, claim=A_CLAIM, onward=onward))
-    assert answer.following is not None
-    return replace(message, step=step, position=position)
 
 
 def sent(store: Store, step: str, *, ago: float) -> None:

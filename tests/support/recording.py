@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,16 @@ from workflow_engine import Workflow, compile_plan
 from workflow_engine.engine.dispatcher import Dispatch, NotDispatched
 from workflow_engine.engine.processor import Processor
 from workflow_engine.ids import RunId, new_run_id
-from workflow_engine.model.commands import ClaimStep, CompleteStep, FailStep, LoseStep, StepError, SubmitRun
+from workflow_engine.model.commands import (
+    ClaimStep,
+    CompleteStep,
+    FailStep,
+    FollowStep,
+    LoseStep,
+    Onward,
+    StepError,
+    SubmitRun,
+)
 from workflow_engine.model.records import AttemptTimes, Claim, ClaimedStep, RunTimes
 from workflow_engine.model.run_options import RunOptions
 from workflow_engine.store.transaction import Store
@@ -75,6 +84,17 @@ def claim(processor: Processor, message: Dispatch, worker: str = WORKER) -> Clai
 def complete(processor: Processor, message: Dispatch, result: str = "null") -> Any:
     """Complete as a worker does whose handler returned."""
     return processor.execute(CompleteStep(**key(message), result=result, seconds=0.1, claim=A_CLAIM))
+
+
+def go_on(processor: Processor, message: Dispatch, step: str, worker: str = WORKER) -> Dispatch:
+    """Complete a step as a worker does that goes on with another one; return the message that this one has not."""
+    plan = processor.plan(message.plan_id)
+    position = plan.positions[step]
+    follow = FollowStep(position=position, worker_id=worker, worker_name="w")
+    onward = Onward(follow=follow, kept=frozenset(range(len(plan))))
+    answer = processor.execute(CompleteStep(**key(message), result="null", seconds=0.1, claim=A_CLAIM, onward=onward))
+    assert answer.following is not None
+    return replace(message, step=step, position=position)
 
 
 def fail(processor: Processor, message: Dispatch, retry_in: timedelta | None = None) -> None:

@@ -185,13 +185,18 @@ class StepRuntime:
     def revoke(self, request: Any, reason: str) -> None:
         """End an attempt whose task somebody revoked: its step fails, whether it had begun or not."""
         attempt = attempt_from_request(request)
+        self.send_others(request)  # nobody revoked those; Celery is about to acknowledge their message
         failure = FailStep(**_key(attempt), error=described(Revoked(reason)), retry_in=None)
         until_committed(lambda: self._processor.execute(self._claim_command(attempt)))
         until_committed(lambda: self._processor.execute(failure))
 
     def lose(self, attempt: StepAttempt, reason: str) -> None:
-        """Give an attempt away whose process is gone."""
+        """Give away an attempt whose process is gone, or the one it went on with, of which it told nobody any more."""
         self._processor.execute(LoseStep(**_key(attempt), reason=reason))
+        with self._store.single() as tx:
+            kept = tx.steps.find_kept(attempt, self._identity.id)
+        if kept is not None:
+            self._processor.execute(LoseStep(**_key(kept), reason=reason))
 
     def _definition(self, attempt: StepAttempt) -> tuple[Plan, Workflow, Step]:
         plan = until_committed(lambda: self._processor.plan(attempt.plan_id))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from workflow_engine.model.step import StepState
 from workflow_engine.store.hot_steps import HotSteps, Settle, attempt_key, attempt_times
 from workflow_engine.store.statements import statement
 
+_FIND_KEPT = statement("find_kept")
 _FIND_REPAIR = statement("find_repair")
 _RETRY = statement("retry_step")
 _LOSE = statement("lose_step")
@@ -95,6 +96,11 @@ class Steps(HotSteps):
         """Return children of a finished attempt that nobody has claimed."""
         rows = self._connection.execute(_FIND_REPAIR, {**attempt_key(command), "children": list(children)})
         return [due_step(row) for row in rows]
+
+    def find_kept(self, command: StepAttempt, worker_id: str) -> StepAttempt | None:
+        """Return the attempt that this worker claimed together with the completion of another one, and still has."""
+        row = self._connection.execute(_FIND_KEPT, {**attempt_key(command), "worker_id": worker_id}).fetchone()
+        return None if row is None else replace(command, position=row.position, attempt=row.attempt)
 
     def retry(self, command: StepAttempt, delay: timedelta, error: StepError) -> FailedAttempt | None:
         """Make the next attempt due after ``delay``; None if this one is not running or its run is ending."""
