@@ -7,6 +7,7 @@ process dies, it comes again, and what was set free and not claimed is sent.
 """
 
 import json
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from workflow_engine.plan.plan import Plan, PlannedStep
 if TYPE_CHECKING:
     from workflow_engine.celery_app.runtime import StepRuntime
     from workflow_engine.celery_app.task import StepTask
+
+logger = logging.getLogger(__name__)
 
 LINE: Final = "wfe_line"
 """The name of a request's line."""
@@ -68,6 +71,7 @@ class Line:
         self._count = 0
         self._waiting = deque[int](request.get(OTHERS) or ())
         self._lock = Lock()  # around what waits, which is sent by another thread if a step takes long
+        self._sending = Lock()  # around that sending, whose end the line waits for: its message is acknowledged then
         self._known = _Known()
         self._next: tuple[StepAttempt, ClaimedStep] | None = None
         self._claimed: ClaimedStep | None = None
@@ -87,9 +91,12 @@ class Line:
         short = self._short(step, plan, workflow)
         if not self._may_go_on or (step.timeout is not None and seconds > step.timeout - _BEFORE_LIMIT):
             return Onward(short=short)
-        near = [plan[child] for child in step.children if plan[child].queue == step.queue]
+        mine = [plan[child] for child in step.children if plan[child].name in workflow.steps]
+        near = [child for child in mine if child.queue == step.queue]
         first, waiting = self._first_waiting()
         follows = self._most_certain(near) if first is None else plan[first]
+        if follows is not None and follows.name not in workflow.steps:
+            follows = None
         room = MOST - waiting
         kept = [child.position for child in near if child.position in short and child is not follows][:room]
         return Onward(
@@ -159,7 +166,7 @@ class Line:
         if not self._may_go_on:
             self._send_waiting()
             return None
-        with self._lock:
+        with self._sending, self._lock:
             return self._first_attempt(self._waiting.popleft()) if self._waiting else None
 
     def _first_waiting(self) -> tuple[int | None, int]:
@@ -169,17 +176,18 @@ class Line:
 
     def _send_waiting(self) -> None:
         """Send what waits to whoever has time."""
-        with self._lock:
-            waiting = list(self._waiting)
-            self._waiting.clear()
-        if not waiting:
-            return
-        try:
-            self._runtime.send([self._first_attempt(each) for each in waiting], self._priority, self._traceparent)
-        except Exception:
+        with self._sending:
             with self._lock:
-                self._waiting.extendleft(reversed(waiting))
-            raise
+                waiting = list(self._waiting)
+                self._waiting.clear()
+            if not waiting:
+                return
+            try:
+                self._runtime.send([self._first_attempt(each) for each in waiting], self._priority, self._traceparent)
+            except Exception:
+                with self._lock:
+                    self._waiting.extendleft(reversed(waiting))
+                raise
 
     def _first_attempt(self, position: int) -> StepAttempt:
         of = self._attempt
@@ -190,7 +198,8 @@ class Line:
         if not self._limits.siblings or len(step.children) == 1:  # which follows, or waits for others
             return frozenset()
         is_short = self._runtime.durations.is_short
-        return frozenset(child for child in step.children if is_short(workflow.steps[plan[child].name].handler))
+        known = [plan[child] for child in step.children if plan[child].name in workflow.steps]
+        return frozenset(child.position for child in known if is_short(workflow.steps[child.name].handler))
 
 
 class _Known:
@@ -226,12 +235,20 @@ def traced(task: "StepTask", tracer: Callable[..., Any]) -> Callable[..., Any]:
             return lighten(tracer(uuid, args, kwargs, request))
         line.step_begins()
         first = answer = lighten(tracer(uuid, args, kwargs, {**(request or {}), LINE: line}))
-        while (following := line.next_request(answer)) is not None:
+        while (following := _next_request(line, answer)) is not None:
             line.step_begins()
             answer = lighten(tracer(following["id"], [], {}, {**following, LINE: line}))
         return first
 
     return trace
+
+
+def _next_request(line: Line, answer: Any) -> dict[str, Any] | None:
+    try:
+        return line.next_request(answer)
+    except Exception:  # pools of threads would take the worker's place for one that is busy for ever
+        logger.exception("cannot go on in place; a coordinator sends what waits")
+        return None
 
 
 def _ending(answer: Any) -> Ending | None:

@@ -39,7 +39,7 @@ class WorkerHooks:
         self._evictions = Evictions(lease, every=every)
         self._worker: Any = None
         self._stopping = Flag()
-        self._thread: Thread | None = None
+        self._threads: list[Thread] = []
 
     def connect(self) -> None:
         """Listen to Celery's signals."""
@@ -60,23 +60,32 @@ class WorkerHooks:
 
     def _on_ready(self, **_: Any) -> None:
         self._try(self._lease.beat)  # a pool may have taken a while to start
-        self._thread = Thread(target=self._run, name="wfe-heartbeat", daemon=True)
-        self._thread.start()
+        # Two threads: looking after steps may have to wait for the broker, and must not cost the lease of all of them.
+        self._threads = [
+            Thread(target=self._beat, name="wfe-heartbeat", daemon=True),
+            Thread(target=self._look_after_steps, name="wfe-own-steps", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _on_shutdown(self, **_: Any) -> None:
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(timeout=self._every + 5)
+        for thread in self._threads:
+            thread.join(timeout=self._every + 5)
+        if self._threads:
             self._try(self._lease.forget)
 
-    def _run(self) -> None:
-        beats = 0
+    def _beat(self) -> None:
         while not self._stopping.wait(self._every):
             self._try(self._lease.beat)
-            self._kept_steps.drain()  # what is at hand is also what the pool goes on with
+
+    def _look_after_steps(self) -> None:
+        looks = 0
+        while not self._stopping.wait(self._every):
+            self._try(self._kept_steps.drain)  # what is at hand is also what the pool goes on with
             self._try(lambda: self._evictions.look(self._worker))
-            beats += 1
-            if beats % _RECONCILE_EVERY == 0:
+            looks += 1
+            if looks % _RECONCILE_EVERY == 0:
                 self._try(lambda: self._lease.reconcile(tasks_at_hand()))
 
     def _try(self, action: Callable[[], None]) -> None:
@@ -84,3 +93,5 @@ class WorkerHooks:
             action()
         except WorkflowEngineError as error:
             logger.warning("worker heartbeat: %s", error)
+        except Exception:  # whatever it is: the thread goes on
+            logger.exception("worker heartbeat")

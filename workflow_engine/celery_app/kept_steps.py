@@ -84,6 +84,11 @@ class KeptSteps:
         return self._pid is not None
 
     @property
+    def of_processes(self) -> bool:
+        """Whether the pool's processes tell, and not the one process itself."""
+        return self._of_processes
+
+    @property
     def count(self) -> int:
         """How many have begun, as far as this process knows."""
         return self._count

@@ -11,7 +11,7 @@ from celery.worker.request import Request
 
 from workflow_engine.celery_app.continuing import traced
 from workflow_engine.celery_app.kept_steps import KeptSteps, Notice
-from workflow_engine.celery_app.messages import STEP_TASK, attempt_from_request
+from workflow_engine.celery_app.messages import OTHERS, STEP_TASK, attempt_from_request
 from workflow_engine.celery_app.runtime import StepRuntime
 from workflow_engine.celery_app.time_limits import replace_limits
 from workflow_engine.model.commands import StepAttempt
@@ -28,6 +28,13 @@ class StepRequest(Request):  # type: ignore[misc]  # Celery has no types
     """The kept step that runs in its place."""
     pending: Notice | None = None
     """What was told of a kept step of which no request was made yet."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Be a request as Celery makes it."""
+        super().__init__(*args, **kwargs)
+        if not self._kept_steps.of_processes:
+            # gevent would time all steps of a message as one: there, the attempt's own watch keeps the limits.
+            self.time_limits = (None, None)
 
     @property
     def attempt(self) -> StepAttempt:
@@ -60,7 +67,7 @@ class StepRequest(Request):  # type: ignore[misc]  # Celery has no types
             eventer=self._eventer,
             task=self._task,
             connection_errors=self._connection_errors,
-            headers={**self._request_dict, **pending.begun},
+            headers={**self._request_dict, OTHERS: None, **pending.begun},
             body=self._body,
             decoded=self._decoded,
             utc=self._utc,
@@ -118,7 +125,13 @@ class StepRequest(Request):  # type: ignore[misc]  # Celery has no types
     def acknowledge(self) -> None:
         """Deal with the message once all that was told of the steps after it has been heard."""
         self._kept_steps.forget(self)
-        super().acknowledge()
+        kept, self.kept = self.kept, None
+        if kept is None:
+            super().acknowledge()
+            return
+        # Nobody said that it has ended: its greenlet was killed. Whoever gets the message finds what nobody does.
+        worker_state.task_ready(kept)
+        super().reject(requeue=True)
 
     def reject(self, requeue: bool = False) -> None:
         """Give the message back; what follows is no more expected."""
