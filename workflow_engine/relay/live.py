@@ -130,7 +130,9 @@ class LiveLog:
                 self._position = place_of(page[-1])
 
     def _with_initiators(self, session: Session, page: Sequence[EventRecord]) -> list[Told]:
-        unknown = {event.run_id for event in page if event.run_id is not None} - self._initiators.keys()
+        # Not by `- self._initiators.keys()`, which goes through all of them.
+        run_ids = {event.run_id for event in page if event.run_id is not None}
+        unknown = {run_id for run_id in run_ids if run_id not in self._initiators}
         if unknown:
             self._ask(session, unknown)
         told = [Told(event, None if event.run_id is None else self._initiators.get(event.run_id)) for event in page]
