@@ -78,7 +78,7 @@ class Disk:
 
 
 def step_times(servers: Servers, rounds: int) -> Iterator[StepTimes]:
-    """Yield what a step takes, for each shape and each way of going on; each shape runs that often, and chains ten times as often."""
+    """Yield what a step takes, for each shape and each way of going on; chains run ten times as often as is asked."""
     for way, variables in WAYS.items():
         folder = servers.folder / f"samples-{len(variables)}"
         folder.mkdir()
