@@ -180,6 +180,22 @@ def test_a_connection_that_was_idle_is_not_trusted(
     assert noted(broker) == (0, 0)
 
 
+def test_a_message_is_dealt_with_though_the_connection_was_taken_apart(
+    channel: Any, broker: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Celery does once the broker has gone away, while the pool is still at work."""
+    (message,) = taken(channel)
+    channel.qos.settle()
+    channel._disconnect_pools()
+    with monkeypatch.context() as apart:
+        apart.setattr(channel.connection, "client", None)
+
+        message.ack()
+        channel.qos.settle()
+
+    assert noted(broker) == (0, 0)
+
+
 def test_threads_share_a_channel(channel: Any, broker: Redis) -> None:
     messages = taken(channel, MANY)
 

@@ -32,6 +32,8 @@ class Receipts:
     def send(self, pool: Any, *commands: tuple[Any, ...]) -> None:
         """Send commands, which can be sent twice, on a connection of ``pool``; it may be another one than before.
 
+        ``pool`` is None where the channel has none any more: then the old connection is made anew.
+
         Raises:
             ConnectionError: redis-py's: the broker is away.
             ResponseError: redis-py's: the broker refused these commands or earlier ones.
@@ -58,8 +60,10 @@ class Receipts:
                 self._read()
 
     def _connected(self, pool: Any) -> Any:
-        if self._connection is None or self._pool is not pool:
+        if pool is not None and self._pool is not pool:
             self._pool, self._connection = pool, pool.get_connection()
+        if self._connection is None:
+            raise redis_errors.ConnectionError("the channel is closed")
         return self._connection
 
     def _leave_idle(self) -> None:

@@ -83,7 +83,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
         super().restore_by_tag(tag, client=client, leftmost=leftmost)
 
     def _send(self, *commands: tuple[Any, ...]) -> None:
-        self._receipts.send(self.channel.pool, *commands)
+        self._receipts.send(self.channel.pool_at_hand, *commands)
 
     def _key(self, name: str) -> str:
         return f"{self.channel.global_keyprefix}{name}"
@@ -126,6 +126,16 @@ class Channel(redis.Channel):  # type: ignore[misc]  # kombu has no types
                     pipeline.lpush(key, *values)
                 pipeline.execute()
 
+    @property
+    def pool_at_hand(self) -> Any:
+        """Its connection pool, made if it must be; None where none can be made any more."""
+        return None if self._is_taken_apart else self.pool
+
+    @property
+    def _is_taken_apart(self) -> bool:
+        """Whether the broker went away and Celery has taken the connection apart, before it closes the channel."""
+        return self.connection.client is None
+
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
         unsent = _withheld.get()
         if unsent is None:
@@ -138,10 +148,10 @@ class Channel(redis.Channel):  # type: ignore[misc]  # kombu has no types
         """Return a client of the channel's pool; a new one when the pool was replaced."""
         if asynchronous:  # this one is subscribed and stateful: kombu keeps it itself
             return super()._create_client(asynchronous=True)
-        if self._kept_client is not None and self.connection.client is None:
-            # The broker went away and Celery has taken the connection apart. It then closes the channel, which gives
-            # back what is not acknowledged: without a client that ends in an AttributeError and takes the whole
-            # worker along (kombu 5.7). The old client says that the broker is away, which Celery understands.
+        if self._kept_client is not None and self._is_taken_apart:
+            # Celery then closes the channel, which gives back what is not acknowledged: without a client that ends in
+            # an AttributeError and takes the whole worker along (kombu 5.7). The old client says that the broker is
+            # away, which Celery understands.
             return self._kept_client
         if self._kept_client is None or self._kept_client.connection_pool is not self.pool:
             self._kept_client = super()._create_client()
