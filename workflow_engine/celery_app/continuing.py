@@ -88,10 +88,10 @@ class Line:
         step = plan[position]
         self._runtime.durations.note(workflow.steps[step.name].handler, seconds)
         self._known.add(position, result)
-        short = self._short(step, plan, workflow)
+        mine = [plan[child] for child in step.children if plan[child].name in workflow.steps]
+        short = self._short(mine, workflow)
         if not self._may_go_on or (step.timeout is not None and seconds > step.timeout - _BEFORE_LIMIT):
             return Onward(short=short)
-        mine = [plan[child] for child in step.children if plan[child].name in workflow.steps]
         near = [child for child in mine if child.queue == step.queue]
         first, waiting = self._first_waiting()
         follows = self._most_certain(near) if first is None else plan[first]
@@ -193,13 +193,12 @@ class Line:
         of = self._attempt
         return StepAttempt(plan_id=of.plan_id, run_id=of.run_id, position=position, attempt=1)
 
-    def _short(self, step: PlannedStep, plan: Plan, workflow: Workflow) -> frozenset[int]:
+    def _short(self, children: Sequence[PlannedStep], workflow: Workflow) -> frozenset[int]:
         """Return those of a step's children that take little time."""
-        if not self._limits.siblings or len(step.children) == 1:  # which follows, or waits for others
+        if not self._limits.siblings or len(children) == 1:  # which follows, or waits for others
             return frozenset()
         is_short = self._runtime.durations.is_short
-        known = [plan[child] for child in step.children if plan[child].name in workflow.steps]
-        return frozenset(child.position for child in known if is_short(workflow.steps[child.name].handler))
+        return frozenset(child.position for child in children if is_short(workflow.steps[child.name].handler))
 
 
 class _Known:
@@ -244,10 +243,15 @@ def traced(task: "StepTask", tracer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _next_request(line: Line, answer: Any) -> dict[str, Any] | None:
+    """Return the next step's request; None too where the line breaks off.
+
+    Nobody hears then that a kept step has ended, so the message comes again; if there was none, coordinators send what
+    waits. An error that left the tracer would take a place of the pool for ever where it has no processes.
+    """
     try:
         return line.next_request(answer)
-    except Exception:  # pools of threads would take the worker's place for one that is busy for ever
-        logger.exception("cannot go on in place; a coordinator sends what waits")
+    except Exception:
+        logger.exception("cannot go on in place; what waits is sent again")
         return None
 
 
